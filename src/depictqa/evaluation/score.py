@@ -1,0 +1,109 @@
+"""Results to figures. Nothing but results goes in, so that any table can be made again from the files of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from depictqa.evaluation.answerer import MODEL
+from depictqa.evaluation.result import Result
+from depictqa.metrics.accuracy import comparison_accuracy
+from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
+from depictqa.metrics.text import text_statistics
+from depictqa.sample import Task
+
+FULL, NONE = "full_reference", "no_reference"
+
+Scores = dict[tuple[str, str], dict[str, float]]
+"""(benchmark, model) -> metric -> value."""
+
+
+def score(results: Sequence[Result]) -> dict[str, float]:
+    """Figures of one model on one benchmark: over all results, and apart under `full_reference/`, `no_reference/`."""
+    metrics = _score_alike(results)
+    for name, wanted in ((FULL, True), (NONE, False)):
+        some = [result for result in results if result.full_reference is wanted]
+        metrics |= {f"{name}/{metric}": value for metric, value in _score_alike(some).items()}
+    return metrics
+
+
+def score_all(results: Iterable[Result]) -> Scores:
+    """Results of any number of benchmarks and models, in order of their first appearance."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        groups.setdefault((result.benchmark, result.model), []).append(result)
+    return {group: score(some) for group, some in groups.items()}
+
+
+def flat_metrics(scores: Scores, prefix: str = "test") -> dict[str, float]:
+    """`test/<benchmark>/<metric>` of the model under test, `test/<benchmark>/<model>/<metric>` of any other."""
+    flat = {}
+    for (benchmark, model), metrics in scores.items():
+        middle = benchmark if model == MODEL else f"{benchmark}/{model}"
+        flat |= {f"{prefix}/{middle}/{metric}": value for metric, value in metrics.items()}
+    return flat
+
+
+def _score_alike(results: Sequence[Result]) -> dict[str, float]:
+    """The figures that the results' task has. Several tasks on one benchmark give each its own, named by the task."""
+    if not results:
+        return {}
+    tasks = {task: [r for r in results if r.task is task] for task in Task if any(r.task is task for r in results)}
+    losses = [result.loss for result in results if result.loss is not None]
+    if losses:
+        metrics = {"loss": _mean(losses), "n": float(len(losses))}
+        for task, some in tasks.items():
+            metrics[f"loss_{task}"] = _mean([result.loss for result in some if result.loss is not None])
+        return metrics
+    if len(tasks) == 1:
+        return _score_task(*next(iter(tasks.items())))
+    return {f"{task}/{name}": v for task, some in tasks.items() for name, v in _score_task(task, some).items()}
+
+
+def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
+    metrics: dict[str, float] = {"n": float(len(results))}
+    if task in (Task.COMPARISON, Task.RATING):
+        metrics |= _better(results)
+    else:
+        metrics["share_parsed"] = sum(result.parsed is not None for result in results) / len(results)
+        metrics |= _statements(results)
+        metrics |= {f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()}
+    if task is Task.REASONING:
+        metrics |= {f"conclusion_{name}": v for name, v in _better(results).items() if name != "n"}
+    confidences = [result.confidence for result in results if result.confidence is not None]
+    if confidences:
+        metrics["mean_confidence"] = _mean(confidences)
+    return metrics
+
+
+def _better(results: Sequence[Result]) -> dict[str, float]:
+    """Of the results whose truth knows the better image."""
+    known = [result for result in results if "better" in result.truth]
+    picked = [(result.parsed or {}).get("better") for result in known]
+    return comparison_accuracy(picked, [result.truth["better"] for result in known])
+
+
+def _statements(results: Sequence[Result]) -> dict[str, float]:
+    """What is said of each image whose form or distortions are known."""
+    fields = [
+        (_stated(result, "fields", slot), form)
+        for result in results
+        for slot, form in result.truth.get("questionnaires", {}).items()
+    ]
+    distortions = [
+        (_stated(result, "distortions", slot), [distortion["name"] for distortion in true])
+        for result in results
+        for slot, true in result.truth.get("distortions", {}).items()
+    ]
+    return {
+        **field_accuracy([stated for stated, _ in fields], [form for _, form in fields]),
+        **distortion_accuracy([named for named, _ in distortions], [true for _, true in distortions]),
+    }
+
+
+def _stated(result: Result, part: str, slot: str) -> Any:
+    return (result.parsed or {}).get(part, {}).get(slot)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

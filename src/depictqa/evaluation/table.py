@@ -1,0 +1,62 @@
+"""The console's table of a run: a row for each figure of each model, a column for with, without and either reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from depictqa.evaluation.score import FULL, NONE, Scores
+
+HEADLINES = (
+    "accuracy",
+    "accuracy_parsed",
+    "share_parsed",
+    "conclusion_accuracy",
+    "conclusion_accuracy_parsed",
+    "conclusion_share_parsed",
+    "field_accuracy",
+    "field_accuracy_constant",
+    "distortion_accuracy",
+    "distortion_f1",
+    "text/repeated_4gram_rate",
+    "loss",
+    "n",
+)
+"""The figures that the table shows; `metrics.json` has all of them."""
+
+_COUNTS = ("n",)
+_RAW = ("loss",)
+
+
+def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str = "held out") -> Table:
+    """Shares are shown in percent, losses in nats a token, `n` as a number; `-` where there is no such figure."""
+    table = Table(title=title, title_justify="left")
+    for column in ("benchmark", "model", "figure"):
+        table.add_column(column)
+    for column in ("with reference", "without", "all"):
+        table.add_column(column, justify="right")
+    previous = None
+    for (benchmark, model), values in scores.items():
+        for name in metrics:
+            columns = [values.get(f"{FULL}/{name}"), values.get(f"{NONE}/{name}"), values.get(name)]
+            if all(value is None for value in columns):
+                continue
+            if previous is not None and previous != (benchmark, model):
+                table.add_section()
+            head = (benchmark, model) if previous != (benchmark, model) else ("", "")
+            previous = (benchmark, model)
+            table.add_row(*head, _words(name), *(_number(name, value) for value in columns))
+    return table
+
+
+def _words(name: str) -> str:
+    return name.removeprefix("text/").replace("_", " ")
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name in _COUNTS:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if name in _RAW else f"{100 * value:.1f} %"

@@ -1,0 +1,93 @@
+"""The model under Lightning: one training step, one validation step, the optimiser. Nothing else lives here."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+
+from depictqa.batch import Batch
+from depictqa.loss import batch_loss, sample_losses
+from depictqa.models.depictqa import DepictQA
+from depictqa.optim import OptimizerConfig, adam, schedule
+
+
+class DepictQAModule(L.LightningModule):
+    """Trains `model` for `num_steps` optimiser steps (they come from the data's plan).
+
+    Its state dict holds what is trained and nothing of the frozen bases. Randomness inside a step (dropout) is a
+    function of (`seed`, epoch, micro-batch, rank) alone, so a resumed run repeats it and validation cannot disturb it.
+    """
+
+    def __init__(self, model: DepictQA, optimizer: OptimizerConfig, num_steps: int, seed: int = 131) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer_config = optimizer
+        self.num_steps = num_steps
+        self.seed = seed
+        self._step_loss: torch.Tensor | float = 0.0
+        self._validation: dict[str, list[float]] = {}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        entropy = [self.seed, self.current_epoch, batch_idx, self.global_rank]
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Scalar: the batch's share of the step's loss. The mean over a step's batches and ranks is its samples' mean."""
+        loss = batch_loss(self.model(batch))
+        self._log_step(loss.detach(), batch_idx)
+        return loss
+
+    def _log_step(self, loss: torch.Tensor, batch_idx: int) -> None:
+        """Adds up a step's batches and logs their mean, and the rate, with the last of them."""
+        accumulate = self.trainer.accumulate_grad_batches
+        self._step_loss = self._step_loss + loss
+        if (batch_idx + 1) % accumulate == 0:
+            self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
+            self.log("train/lr", self.optimizers().param_groups[0]["lr"], rank_zero_only=True)  # type: ignore[union-attr]
+            self._step_loss = 0.0
+
+    def on_validation_epoch_start(self) -> None:
+        self._validation = defaultdict(lambda: [0.0, 0.0])
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds up sample losses by source: the part of a key before its first slash."""
+        for key, loss in zip(batch.keys, sample_losses(self.model(batch)).tolist(), strict=True):
+            if loss == loss:  # NaN: cut before its answer
+                total = self._validation[key.split("/", 1)[0]]
+                total[0] += loss
+                total[1] += 1
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/loss`, the mean over samples, and `val/<source>/loss` for each source."""
+        for name, value in self._gathered_means().items():
+            self.log(name, value, rank_zero_only=False)
+
+    def _gathered_means(self) -> dict[str, float]:
+        parts: list[dict[str, list[float]]] = [dict(self._validation)]
+        if self.trainer.world_size > 1:
+            parts = [{} for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(parts, dict(self._validation))
+        totals: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(2))
+        for part in parts:
+            for source, total in part.items():
+                totals[source] += total
+        means = {f"val/{source}/loss": float(total[0] / total[1]) for source, total in sorted(totals.items())}
+        if totals:
+            loss, count = sum(totals.values())  # type: ignore[misc]
+            means["val/loss"] = float(loss / count)
+        return means
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        optimizer = adam(self.model.parameters(), self.optimizer_config)
+        scheduler = schedule(optimizer, self.optimizer_config, self.num_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        return {name: value.detach() for name, value in self.model.trained_state_dict().items()}
+
+    def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        self.model.load_trained_state_dict(state_dict, source="the checkpoint")
