@@ -41,7 +41,7 @@ class ImageGeometry:
             goal, side = self.short_side, short
         else:
             goal, side = self.long_side, long
-        return max(1, width * goal // side), max(1, height * goal // side)
+        return max(1, round(width * goal / side)), max(1, round(height * goal / side))
 
     def padded(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) -> (width, height) of whole patches, at least `min_side`."""

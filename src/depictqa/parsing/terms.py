@@ -77,6 +77,10 @@ _CLASSES: tuple[tuple[str, str], ...] = (
 _FIELDS: tuple[tuple[str, str], ...] = (
     ("rest", r"\b(?:every|any|all|no)(?:thing)? else|\b(?:all |any )?(?:the )?other (?:aspect|field|respect|propert|"
      r"distortion|degradation|defect|issue|problem|quality issue)\w*|\bthe rest\b|\b(?:the )?others\b|\botherwise\b"),
+    ("quality_high", r"\b(?:very )?(?:high|top|good|great|excellent) (?:overall |image |visual |perceptual )*quality"
+     r"|\bquality (?:is|remains|looks) (?:still )?(?:very )?high\b"),
+    ("quality_low", r"\b(?:very )?(?:low|poor|bad) (?:overall |image |visual |perceptual )*quality"
+     r"|\bquality (?:is|looks) (?:very )?low\b"),
     ("overall", r"\boverall(?: quality| level| distortion)?|\bin (?:general|total|summary|sum|short)\b|\bon the whole\b"
      r"|\b(?:image |visual )?quality\b"),
     ("texture", r"\btextur\w+|\b(?:fine )?details?\b|\bfine structures?"),
@@ -87,6 +91,9 @@ _FIELDS: tuple[tuple[str, str], ...] = (
     ("blur", r"\bsharpness|\bfocus\b|\bclarity"),
     ("all", r"\bdistortions?\b|\bdegradations?\b|\bdefects?\b|\bflaws?\b|\bimpairments?\b"),
 )  # fmt: skip
+
+_IMPLIED = {"sharp": ("blur", NONE), "quality_high": ("overall", NONE), "quality_low": ("overall", SEVERE)}
+"""Words that say a field and its degree at once."""
 
 _SUFFIX = r"(?: (?:distortions?|damages?|degradations?|issues?|problems?|errors?|shifts?|changes?|level))?"
 
@@ -109,7 +116,7 @@ _DEGREES: tuple[tuple[str, str], ...] = (
      r"|limited|some|partly|partially|weak(?:ly)?|low level|low|fair(?:ly)?|acceptable|decent|medium|average|little)"),
     (SEVERE, r"sever\w+|heav(?:y|ily)|strong(?:ly)?|seri(?:ous\w*)|obvious\w*|signif\w+|extrem\w+|consider\w+|catastroph\w+"
      r"|pronounced|major|substantial\w*|badly|bad|poor(?:ly)?|terribl\w+|awful\w*|intens\w+|drastic\w*|high|very|destroyed|lost"
-     r"|ruined|wrecked"),
+     r"|ruined|wrecked|highly|deeply|greatly|totally|completely|fully"),
 )  # fmt: skip
 
 
@@ -148,6 +155,7 @@ def normalise(text: str) -> str:
     text = text.replace("de satur", "desatur")
     text = re.sub(r"(\w)[-–](\w)", r"\1 \2", text)
     text = re.sub(r"\b(noise|blur|artifact|distortion|grain)s? free\b|\b(noise|blur|distortion)less\b", r"free of \1\2", text)
+    text = text.replace("not only ", "").replace("as well as", "and")
     text = re.sub(r"\b(is|are|was|were|does|do|has)n't\b", r"\1 not", text)
     return re.sub(r"\s+", " ", text).strip()
 
@@ -160,8 +168,10 @@ def find_marks(clause: str) -> list[Mark]:
         assert group is not None
         kind, name = _NAMES[int(group[1:])]
         degree = name if kind == "degree" else _inner_degree(match.group()) if kind == "class" else None
-        if name == "sharp":  # an adjective that says the field and its degree at once
-            name, degree = "blur", NONE
+        if kind == "field" and name in _IMPLIED:
+            name, degree = _IMPLIED[name]
+        elif name == "rest" and match.group().startswith("no"):  # `nothing else is wrong`
+            degree = NONE
         marks.append(Mark(kind, name, match.start(), match.end(), degree))
     return marks
 
