@@ -15,9 +15,10 @@ from datamodules.distortions.severity import pixel_scale
 
 GAUSSIAN_SIGMA = (1.2, 2.0, 3.2, 5.0, 8.0)
 MOTION_LENGTH = (6.0, 11.0, 18.0, 28.0, 44.0)
-GLASS_REACH = (1.5, 2.5, 4.0, 6.5, 10.5)  # displacement; the softening before and after is a third of it
+GLASS_REACH = (1.2, 2.1, 3.6, 6.0, 10.0)  # displacement
+GLASS_SOFTENING = 0.45  # sigma before and after, relative to the reach; at least 0.4 px of the image
 LENS_RADIUS = (2.2, 3.7, 5.8, 9.0, 14.0)
-ZOOM_RANGE = (0.03, 0.055, 0.095, 0.16, 0.26)  # relative: the largest of the superposed magnifications - 1
+ZOOM_RANGE = (0.022, 0.045, 0.085, 0.16, 0.30)  # largest magnification - 1: needs no scaling
 JITTER_REACH = (1.4, 2.6, 4.6, 8.0, 14.0)
 
 
@@ -39,7 +40,8 @@ def motion_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> n
 def glass_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
     """Frosted glass: softened, each pixel taken from a random neighbour, softened again."""
     reach = GLASS_REACH[severity - 1] * pixel_scale(image)
-    return _gaussian(_displace(_gaussian(image, reach / 3), reach, rng), reach / 3)
+    sigma = max(0.4, GLASS_SOFTENING * reach)
+    return _gaussian(_displace(_gaussian(image, sigma), reach, rng), sigma)
 
 
 def lens_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,13 +55,13 @@ def zoom_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.
     """The mean of 2^n magnifications about the centre, evenly spaced in log scale: zooming while exposing.
 
     Built by doubling: averaging an image with its magnification by z, then that with its own by z^2, z^4 ...
-    gives 2^n copies for n warps. n is the smallest that leaves at most one pixel between copies in the corners.
+    gives 2^n copies for n warps; n is the smallest that leaves at most a pixel between copies in the corners.
     """
     height, width = image.shape[:2]
     zoom = 1 + ZOOM_RANGE[severity - 1]
     doublings = max(1, math.ceil(math.log2(1 + (zoom - 1) * math.hypot(height, width) / 2)))
     step = math.log(zoom) / (2**doublings - 1)
-    blurred = image.astype(np.float32)
+    blurred: np.ndarray = image.astype(np.float32)
     for doubling in range(doublings):
         warp = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0, math.exp(step * 2**doubling))
         magnified = cv2.warpAffine(blurred, warp, (width, height), borderMode=cv2.BORDER_REFLECT_101)

@@ -10,7 +10,7 @@ from datamodules.distortions.severity import pixel_scale
 RGB_SIGMA = (9.0, 16.0, 28.0, 48.0, 80.0)
 CHROMA_SIGMA = (8.0, 14.0, 24.0, 40.0, 66.0)  # of Cr and Cb; Y gets half
 SPECKLE_SIGMA = (0.08, 0.15, 0.27, 0.48, 0.85)  # relative to the pixel's own value
-CORRELATED_SIGMA = (7.0, 12.0, 20.0, 34.0, 56.0)
+CORRELATED_SIGMA = (5.5, 10.0, 17.0, 29.0, 48.0)
 CORRELATION_LENGTH = 2.0  # px at a short side of 512: sigma of the Gaussian that correlates neighbours
 PHOTONS_AT_WHITE = (250.0, 80.0, 28.0, 10.0, 3.5)
 IMPULSE_SHARE = (0.01, 0.03, 0.08, 0.18, 0.40)  # of the values; half of them 0, half 255
@@ -26,10 +26,9 @@ def gaussian_noise_rgb(image: np.ndarray, severity: int, rng: np.random.Generato
 
 def gaussian_noise_ycrcb(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
     """White normal noise in YCrCb, chroma twice as strong as luma: coloured specks, as of a small sensor."""
-    sigma = CHROMA_SIGMA[severity - 1]
-    return _add(
-        image, cv2.transform(_normal(image.shape, sigma, rng), YCRCB_TO_RGB * np.float32([0.5, 1, 1]))
-    )
+    noise = _normal(image.shape, CHROMA_SIGMA[severity - 1], rng)
+    noise[..., 0] *= 0.5
+    return _add(image, cv2.transform(noise, YCRCB_TO_RGB))
 
 
 def speckle(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:

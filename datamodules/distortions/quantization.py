@@ -35,7 +35,7 @@ def quantization_histogram(image: np.ndarray, severity: int, rng: np.random.Gene
 def otsu_classes(histogram: np.ndarray, levels: int) -> np.ndarray:
     """[256] pixel counts -> [256] class of each value, 0..levels-1: Otsu's criterion for several thresholds.
 
-    A class [i, j] of weight P and first moment M adds M^2 / P to the between-class variance. The best division
+    A class [i, j] of weight P and first moment M adds M^2 / P to the between-class variance. The best split
     of 0..j into k classes is the best, over i, of 0..i-1 into k - 1 plus the class [i, j]: exact by dynamic
     programming in levels x 256^2 steps. (scikit-image's `threshold_multiotsu` tries all tuples of thresholds,
     which is out of reach for ten levels.)

@@ -1,4 +1,4 @@
-"""Saturation: colours driven from grey or towards it, at the value (HSV) or the luma (YCrCb) that they have."""
+"""Saturation: colours driven from grey or towards it, at the value (HSV) or luma (YCrCb) that they have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datamodules.distortions.tone import LUMA
 
 STRENGTHEN_HSV = (1.4, 1.9, 2.7, 4.2, 8.0)
 STRENGTHEN_YCRCB = (1.4, 1.9, 2.7, 4.2, 8.0)
-WEAKEN = (0.65, 0.45, 0.27, 0.12, 0.0)
+WEAKEN = (0.74, 0.54, 0.34, 0.16, 0.0)
 
 
 def saturate_strengthen_hsv(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:

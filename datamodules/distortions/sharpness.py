@@ -7,7 +7,7 @@ import numpy as np
 
 from datamodules.distortions.severity import pixel_scale
 
-SHARPEN_AMOUNT = (1.2, 2.4, 4.5, 8.0, 15.0)
+SHARPEN_AMOUNT = (0.7, 1.5, 3.0, 6.0, 12.0)
 SHARPEN_SIGMA = 2.0  # px at a short side of 512
 BLOCK_SIDE = (3.0, 4.6, 7.0, 11.0, 18.0)  # px at a short side of 512
 

@@ -17,7 +17,7 @@ STRENGTHEN_SCALE = (1.25, 1.6, 2.2, 3.4, 6.0)
 WEAKEN_SCALE = (0.78, 0.60, 0.43, 0.28, 0.15)
 STRENGTHEN_STRETCH = (1.35, 1.8, 2.6, 4.0, 7.0)
 WEAKEN_STRETCH = (0.72, 0.54, 0.38, 0.25, 0.13)
-LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 
 def brighten_shift_hsv(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
