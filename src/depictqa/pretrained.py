@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
 FORMAT = 1
+VISION_NAMES = ("clip.pt", "ViT-L-14.pt")
+LANGUAGE_NAMES = ("llm", "vicuna-7b-v1.5")
 
 
 def save_pretrained(model: DepictQA, path: Path) -> None:
@@ -60,6 +62,35 @@ def open_pretrained(path: Path) -> DepictQA:
         raise ValueError(f"weights '{folder / WEIGHTS}' cannot be read: {error}; train or copy the model again") from error
     model.load_trained_state_dict(state, source=f"'{folder}'")
     return model.eval()
+
+
+def open_checkpoint(
+    path: Path,
+    vision: str | None = None,
+    language: str | None = None,
+    lora_alpha: int = 16,
+    unique_tags: bool = True,
+    abstractor_heads: int = 8,
+) -> DepictQA:
+    """Whatever a checkpoint may be: a folder of ours, a run's folder, or a released `ckpt.pt`.
+
+    A released file is one part of three: `vision` and `language` default to what lies beside it (`clip.pt` or
+    `ViT-L-14.pt`, and `llm/` or `vicuna-7b-v1.5/`); the other arguments are `load_official`'s.
+    """
+    from depictqa.official import is_released, load_official
+
+    if not is_released(path):
+        return open_pretrained(path)
+    vision = vision or _beside(path, VISION_NAMES, "vision weights", "model.vision.weights")
+    language = language or _beside(path, LANGUAGE_NAMES, "language model", "model.language.path")
+    return load_official(vision, language, path, lora_alpha, unique_tags, abstractor_heads)
+
+
+def _beside(path: Path, names: tuple[str, ...], what: str, key: str) -> str:
+    for name in names:
+        if (path.parent / name).exists():
+            return str(path.parent / name)
+    raise FileNotFoundError(f"no {what} beside '{path}'; put {' or '.join(names)} there or set {key}")
 
 
 def model_folder(path: Path) -> Path:
