@@ -16,7 +16,9 @@ from depictqa.sample import Slot
 _LEVELS = {NONE: Level.UNDISTORTED, MILD: Level.MILD, SEVERE: Level.SEVERE}
 _OVERALL = {NONE: Overall.NEARLY_UNDISTORTED, MILD: Overall.MILD, SEVERE: Overall.SEVERE}
 _STRENGTH = (NONE, MILD, SEVERE)
-_VERDICT = re.compile(r"\b(?:better|worse|prefer\w*|superior|inferior|wins?|best|worst|(?:higher|lower) quality)\b")
+_VERDICT = re.compile(
+    r"\b(?:better|worse|prefer\w*|superior|inferior|wins?|best|worst|(?:higher|lower) quality)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class _Notes:
         )
 
     def _level(self, name: str) -> Level | None:
-        classes = [degree for term, said in self.said.items() if FIELD_OF.get(term) == name for degree in said]
+        classes = [
+            degree for term, said in self.said.items() if FIELD_OF.get(term) == name for degree in said
+        ]
         # A bare field name (`in terms of color`) states nothing, a bare class (`it is blurry`) that it is there.
         said = classes + [degree for degree in self.said.get(name, []) if degree is not None]
         if not said and NONE in (*self.said.get("rest", []), *self.said.get("all", [])):

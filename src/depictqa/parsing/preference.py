@@ -41,7 +41,9 @@ _BAD = re.compile(
     r"(?:distorted|degraded|damaged|affected|severe\w*)|(?:not|n't) as good)\b"
 )
 _NEGATED = re.compile(r"\b(?:not|never|no)(?: \w+)? $")
-_SENTENCE = re.compile(r"[.;!?]+(?:\s|$)|,? \b(?:but|while|whereas|although|so|therefore|thus|hence|however|because|since)\b,?")
+_SENTENCE = re.compile(
+    r"[.;!?]+(?:\s|$)|,? \b(?:but|while|whereas|although|so|therefore|thus|hence|however|because|since)\b,?"
+)
 _AGAINST = re.compile(r"\b(?:than|over|compared (?:to|with)|relative to|to|as)(?: that of)?(?: the)? $")
 
 

@@ -12,7 +12,9 @@ _BOTH = re.compile(
     r" (?:of the |the )?(?:images?|pictures?|photos?|of them)\b|\b[Bb]oth(?= (?:are|have|show|suffer|look|remain|share|were)\b"
     r"|[.,;!?]|$)"
 )
-_NEITHER = re.compile(r"\b[Nn]either (?:of them |image |picture |of the (?:two )?images? )?(is|are|has|have|shows|suffers from)\b")
+_NEITHER = re.compile(
+    r"\b[Nn]either (?:of them |image |picture |of the (?:two )?images? )?(is|are|has|have|shows|suffers from)\b"
+)
 
 
 def _name(letter: str, ordinal: str, side: str) -> re.Pattern[str]:
@@ -21,8 +23,8 @@ def _name(letter: str, ordinal: str, side: str) -> re.Pattern[str]:
     return re.compile(
         rf"\b(?:the )?(?i:image|picture|photo|option)[ -]{letter}\b|\b(?:[Tt]he )?(?:{ordinal}|{side})[ -]{noun}\b"
         rf"|\b{letter}(?=['’]s\b| (?:is|has|shows|looks|suffers|exhibits|appears|remains|contains|was|wins|over|better)\b)"
-        rf"|(?<=\b(?:of|in) ){letter}(?=[,.;:!?)]|$| (?:and|is|are|was|but|while|or|to)\b)"
-        rf"|(?<=\b(?:than|over|and) ){letter}\b|(?<=\b(?:prefer|choose) ){letter}\b"
+        rf"|(?:(?<=\bof )|(?<=\bin )){letter}(?=[,.;:!?)]|$| (?:and|is|are|was|but|while|or|to)\b)"
+        rf"|(?:(?<=\bthan )|(?<=\bover )|(?<=\bprefer )|(?<=\bchoose )|(?<=\bpick )){letter}\b"
     )
 
 

@@ -16,9 +16,7 @@ _RAISED = (
     r"(?:strengthen\w*|increas\w*|boost\w*|enhanc\w*|exaggerat\w*|rais\w*|excess\w*|too (?:high|strong|much)"
     r"|high(?:er)?|strong(?:er)?)"
 )
-_LOWERED = (
-    r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking|insufficient)"
-)
+_LOWERED = r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking|insufficient)"
 _ADVERB = (
     r"(?:(?:a (?:little|bit)|not|very|too|quite|\w+ly) ){0,2}"  # `contrast is (very slightly) strengthened`
 )
@@ -47,7 +45,10 @@ _CLASSES: tuple[tuple[str, str], ...] = (
         + _ADVERB
         + r"(?:faded|dull|muted|pale)|\bfaded\b",
     ),
-    ("oversharpen", r"\bover sharpen\w*|\b(?:excessive(?:ly)?|too much) sharpen\w*|\btoo sharp\b|\bsharpen\w+"),
+    (
+        "oversharpen",
+        r"\bover sharpen\w*|\b(?:excessive(?:ly)?|too much) sharpen\w*|\btoo sharp\b|\bsharpen\w+",
+    ),
     ("pixelate", r"\bpixel(?:at|is|iz)\w+|\bmosaic\w*"),
     ("quantization", r"\bquanti[sz]\w+|\bposteri[sz]\w+|\b(?:color )?banding|\btoo few colors"),
     (
@@ -71,7 +72,10 @@ _CLASSES: tuple[tuple[str, str], ...] = (
         r"|\bsmear\w+|\b(?:loss|lack) of (?:sharpness|clarity|focus)|\blacks? (?:sharpness|clarity)"
         r"|\b(?:low|poor|reduced) sharpness",
     ),
-    ("noise", r"\bnois(?:e|y|es|iness)\b(?: artifacts?)?|\bgrain(?:y|s|iness)?\b|\bspeckl\w+|\bsalt and pepper"),
+    (
+        "noise",
+        r"\bnois(?:e|y|es|iness)\b(?: artifacts?)?|\bgrain(?:y|s|iness)?\b|\bspeckl\w+|\bsalt and pepper",
+    ),
 )
 
 _FIELDS: tuple[tuple[str, str], ...] = (
@@ -154,7 +158,11 @@ def normalise(text: str) -> str:
     text = re.sub(r"\b(over|under|hyper|de)[- ]?(?=sharpen|satur|expos|bright|dark)", r"\1 ", text)
     text = text.replace("de satur", "desatur")
     text = re.sub(r"(\w)[-–](\w)", r"\1 \2", text)
-    text = re.sub(r"\b(noise|blur|artifact|distortion|grain)s? free\b|\b(noise|blur|distortion)less\b", r"free of \1\2", text)
+    text = re.sub(
+        r"\b(noise|blur|artifact|distortion|grain)s? free\b|\b(noise|blur|distortion)less\b",
+        r"free of \1\2",
+        text,
+    )
     text = text.replace("not only ", "").replace("as well as", "and")
     text = re.sub(r"\b(is|are|was|were|does|do|has)n't\b", r"\1 not", text)
     return re.sub(r"\s+", " ", text).strip()
@@ -180,6 +188,10 @@ def _inner_degree(term: str) -> str | None:
     """The degree inside a compound term: `contrast is slightly strengthened` is mild."""
     if " " not in term:
         return None
-    inner = re.sub(rf"\b(?:{_RAISED}|{_LOWERED})\b|{_INNER.pattern}|out of|\bnot sharp|lack\w*|\bpoor\b|\bpale\b", " ", term)
+    inner = re.sub(
+        rf"\b(?:{_RAISED}|{_LOWERED})\b|{_INNER.pattern}|out of|\bnot sharp|lack\w*|\bpoor\b|\bpale\b",
+        " ",
+        term,
+    )
     match = _DEGREE.search(inner)
     return _DEGREES[int(match.lastgroup[1:])][0] if match and match.lastgroup else None
