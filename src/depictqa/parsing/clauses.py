@@ -53,7 +53,7 @@ def drop_comparisons(clause: str) -> str:
 
 def read_clause(clause: str, topic: Sequence[str] = ()) -> list[Statement]:
     """What a clause states; `topic` are the terms of the clause before, for one that leaves them out."""
-    marks = find_marks(clause)
+    marks: Sequence[Mark] = find_marks(clause)
     if any(mark.name == "overall" for mark in marks):
         # `overall, the distortion is mild` and `nearly undistorted overall` speak of the image as a whole.
         marks = [mark for mark in marks if mark.name != "all"]
@@ -69,7 +69,7 @@ def read_clause(clause: str, topic: Sequence[str] = ()) -> list[Statement]:
     return [(name, absolute[0]) for name in topic]
 
 
-def _items(clause: str, marks: list[Mark]) -> list[_Item]:
+def _items(clause: str, marks: Sequence[Mark]) -> list[_Item]:
     items: list[_Item] = []
     for position, mark in enumerate(marks):
         if mark.kind == "degree":
@@ -101,7 +101,7 @@ def _runs(items: list[_Item]) -> list[list[_Item]]:
     return runs
 
 
-def _read_run(clause: str, marks: list[Mark], run: list[_Item]) -> list[Statement]:
+def _read_run(clause: str, marks: Sequence[Mark], run: list[_Item]) -> list[Statement]:
     after = _degree_after(clause, marks, run[-1].term)
     if after is not None and len(run) > 1 and run[-1].own is None and "and" not in run[-1].link:
         # `severe noise and blur, color is fine`: a list ends with `and`, so only its last item has this verb.
@@ -130,7 +130,7 @@ def _shared(run: list[_Item], after: str | None) -> list[Statement]:
     return statements
 
 
-def _degree_after(clause: str, marks: list[Mark], term: Mark) -> str | None:
+def _degree_after(clause: str, marks: Sequence[Mark], term: Mark) -> str | None:
     following = [mark for mark in marks if mark.start >= term.end]
     if not following or following[0].kind != "degree":
         return None

@@ -103,17 +103,20 @@ class _Notes:
         stated = bool(present) or any(level is not None for level in levels.values())
         return ParsedFields(
             **levels,
-            overall=_OVERALL.get(_strongest(self.said.get("overall", []))),
-            texture_damage=_LEVELS.get(_strongest(self.said.get("texture", []))),
+            overall=_OVERALL.get(_strongest(self._degrees("overall"))),
+            texture_damage=_LEVELS.get(_strongest(self._degrees("texture"))),
             classes=frozenset(present) if stated else None,
         )
 
+    def _degrees(self, name: str) -> list[str | None]:
+        """The degrees given to a field; a bare field name (`in terms of color`) states nothing."""
+        return [degree for degree in self.said.get(name, []) if degree is not None]
+
     def _level(self, name: str) -> Level | None:
-        classes = [
-            degree for term, said in self.said.items() if FIELD_OF.get(term) == name for degree in said
-        ]
-        # A bare field name (`in terms of color`) states nothing, a bare class (`it is blurry`) that it is there.
-        said = classes + [degree for degree in self.said.get(name, []) if degree is not None]
+        # A bare class (`it is blurry`), unlike a bare field name, says that something is there.
+        said = self._degrees(name) if name not in FIELD_OF else []
+        for term, degrees in self.said.items():
+            said += degrees if FIELD_OF.get(term) == name else []
         if not said and NONE in (*self.said.get("rest", []), *self.said.get("all", [])):
             return Level.UNDISTORTED
         return _LEVELS.get(_strongest(said))

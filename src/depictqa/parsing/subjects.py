@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from depictqa.parsing.clauses import drop_comparisons
 from depictqa.parsing.terms import normalise
@@ -40,6 +41,7 @@ _BARRIER = re.compile(r",? and |, ")
 MARKER = re.compile(r"§(a|b|both)\b")
 
 
+@lru_cache(maxsize=1024)  # fields and preference of a text are read in turn
 def mark_subjects(text: str) -> str:
     """Normalised text with the images' names replaced by markers."""
     text = re.sub(r"\s*\n+\s*", ". ", text.strip())

@@ -1,0 +1,1 @@
+"""Writers turn what is known of an image into text."""
