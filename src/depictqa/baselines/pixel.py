@@ -13,8 +13,9 @@ from depictqa.metrics.accuracy import TIE
 from depictqa.sample import Sample, Slot
 
 IDENTICAL_PSNR = 200.0
-"""dB, in place of infinity for an image equal to its reference: above any other pair of 8-bit images, and a number
-that JSON has."""
+"""dB, in place of infinity for an image equal to its reference: above any other pair of 8-bit images, and a
+number that JSON has.
+"""
 
 Similarity = Callable[[Tensor, Tensor], Tensor]
 """Two [N, 3, H, W] in 0..1, the images and their references -> [N], larger is more alike."""
@@ -29,7 +30,9 @@ def psnr(images: Tensor, references: Tensor) -> Tensor:
 
 
 def ssim(images: Tensor, references: Tensor) -> Tensor:
-    """Gaussian window of 11 pixels, sigma 1.5, mean over channels: torchmetrics' default, as in Wang et al. 2004."""
+    """Gaussian window of 11 pixels, sigma 1.5, mean over channels: torchmetrics' default, as in Wang et al.
+    2004.
+    """
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     values = structural_similarity_index_measure(images, references, data_range=1.0, reduction="none")
@@ -40,8 +43,9 @@ def ssim(images: Tensor, references: Tensor) -> Tensor:
 class PixelMetric:
     """Answers comparisons by a similarity to the reference, at the images' own size (no resizing, no crop).
 
-    Tie rule: exactly equal values are a tie, which the accuracy counts half, as 2AFC does. Images of another size
-    than the reference, or smaller than `min_side`, have no value: the reply says so and counts as not parsed.
+    Tie rule: exactly equal values are a tie, which the accuracy counts half, as 2AFC does. Images of another
+    size than the reference, or smaller than `min_side`, have no value: the reply says so and counts as not
+    parsed.
     """
 
     needs_reference = True
@@ -60,7 +64,9 @@ class PixelMetric:
             found = ", ".join(f"{slot} {width}x{height}" for slot, (width, height) in sizes.items())
             return Reply("", reason=f"{self.name} needs images of one size, got {found}")
         if min(sizes[Slot.REFERENCE]) < self.min_side:
-            return Reply("", reason=f"{self.name} needs {self.min_side} pixels a side, got {sizes[Slot.REFERENCE]}")
+            return Reply(
+                "", reason=f"{self.name} needs {self.min_side} pixels a side, got {sizes[Slot.REFERENCE]}"
+            )
         pixels = {slot: _pixels(sample, slot) for slot in sizes}
         images = torch.stack([pixels[Slot.A], pixels[Slot.B]])
         a, b = self.similarity(images, pixels[Slot.REFERENCE].expand_as(images)).tolist()

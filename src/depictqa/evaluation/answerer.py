@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +21,8 @@ MODEL = "depictqa"
 class Reply:
     """An answer to one sample. `scores` are by slot, larger is better.
 
-    An answerer without words of its own states in `parsed` what it means, or in `reason` why it cannot answer;
-    left open, both are read from `text`.
+    An answerer without words of its own states in `parsed` what it means, or in `reason` why it cannot
+    answer; left open, both are read from `text`.
     """
 
     text: str
@@ -46,9 +46,9 @@ class Answerer(Protocol):
 class ModelAnswerer:
     """A `DepictQA`, decoded greedily.
 
-    Confidence in 0..1 (FACTS section 6): of a comparison the probability of the image that the answer picks, A
-    against B right after the word `Image`, which also gives the `scores`; of any other answer the mean probability
-    of its tokens.
+    Confidence in 0..1 (FACTS section 6): of a comparison the probability of the image that the answer picks,
+    A against B right after the word `Image`, which also gives the `scores`; of any other answer the mean
+    probability of its tokens.
     """
 
     needs_reference = False
@@ -69,14 +69,14 @@ class ModelAnswerer:
             if sample.task is Task.COMPARISON:
                 scores = next(odds)
                 parsed, _ = read_answer(sample.task, answer.text, sample.images)
-                confidence = scores[parsed["better"]] if parsed else None
+                confidence = scores.get(parsed["better"]) if parsed else None
                 replies.append(Reply(answer.text, confidence, scores))
             else:
                 replies.append(Reply(answer.text, mean_probability(answer.token_probs)))
         return replies
 
-    def losses(self, samples: Sequence[Sample]) -> list[float]:
-        """The token mean of each sample's own answer."""
+    def losses(self, samples: Sequence[Sample]) -> list[float | None]:
+        """The token mean of each sample's own answer; None where `max_text_tokens` cuts all of it off."""
         import torch
 
         from depictqa.batch import collate
@@ -91,17 +91,13 @@ class ModelAnswerer:
                 losses = sample_losses(prediction).tolist()
         finally:
             self.model.train(training)
-        for sample, loss in zip(samples, losses, strict=True):
-            if not math.isfinite(loss):
-                raise ValueError(f"sample '{sample.key}' has no finite loss: {loss}; is its answer empty or cut off?")
-        return losses
+        return [loss if math.isfinite(loss) else None for loss in losses]
 
-    def _odds(self, samples: Sequence[Sample]) -> Any:
+    def _odds(self, samples: Sequence[Sample]) -> Iterator[dict[str, float]]:
         from depictqa.scoring import probability_of_a
 
-        for start in range(0, len(samples), self.batch_size):
-            for p in probability_of_a(self.model, list(samples[start : start + self.batch_size])).tolist():
-                yield {"a": p, "b": 1 - p}
+        for p in probability_of_a(self.model, list(samples), self.batch_size).tolist():
+            yield {"a": p, "b": 1 - p}
 
 
 def mean_probability(token_probs: Sequence[float]) -> float | None:

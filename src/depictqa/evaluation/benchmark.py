@@ -1,10 +1,14 @@
-"""A benchmark is its samples and what is kept of the answers to them; how good they are is `score`'s business."""
+"""A benchmark is its samples and what is kept of the answers to them; how good they are is `score`'s
+business.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, overload
+
+import numpy as np
 
 from depictqa.evaluation.answerer import Answerer, ModelAnswerer
 from depictqa.evaluation.reading import read_answer
@@ -59,6 +63,9 @@ class Questions:
         return results
 
 
+_CUT = "max_text_tokens leaves nothing of the answer"
+
+
 @dataclass(frozen=True)
 class HeldOutLoss:
     """The loss of the samples' own answers."""
@@ -70,7 +77,9 @@ class HeldOutLoss:
     def ask(self, answerer: ModelAnswerer, samples: Sequence[Sample]) -> list[Result]:
         losses = answerer.losses(samples)
         return [
-            make_result(sample, self.name, answerer.name, loss=loss)
+            make_result(
+                sample, self.name, answerer.name, loss=loss, reason=None if loss is not None else _CUT
+            )
             for sample, loss in zip(samples, losses, strict=True)
         ]
 
@@ -99,8 +108,9 @@ class Subset(Sequence[Sample]):
 
 
 def peek(samples: Sequence[Sample], index: int) -> Any:
-    """What is known of a sample without decoding its images (`task`, `key`), where the sequence offers `entry(i)` as
-    shards do; else the sample."""
+    """What is known of a sample without decoding its images (`task`, `key`), where the sequence offers
+    `entry(i)` as shards do; else the sample.
+    """
     return samples.entry(index) if hasattr(samples, "entry") else samples[index]
 
 
@@ -110,9 +120,15 @@ def has_reference(samples: Sequence[Sample], index: int) -> bool:
     return Slot.REFERENCE in (seen.images if isinstance(seen, Sample) else seen.slots)
 
 
-def of_tasks(samples: Sequence[Sample], tasks: Sequence[Task], limit: int | None = None) -> Subset:
-    """The samples of some tasks, spread evenly over the sequence where there are more than `limit`."""
-    indices = [index for index in range(len(samples)) if peek(samples, index).task in tasks]
-    if limit is not None and len(indices) > limit:
-        indices = [indices[number * len(indices) // limit] for number in range(limit)]
-    return Subset(samples, indices)
+def of_tasks(samples: Sequence[Sample], tasks: Collection[Task], limit: int | None = None) -> Subset:
+    """The samples of some tasks, in order. With `limit`, at most so many with a reference and so many
+    without, drawn by a fixed seed: every model gets the same ones, whatever pattern the sequence has.
+    """
+    chosen: list[int] = []
+    wanted = [index for index in range(len(samples)) if peek(samples, index).task in tasks]
+    for reference in (True, False):
+        alike = [index for index in wanted if has_reference(samples, index) is reference]
+        if limit is not None and len(alike) > limit:
+            alike = np.random.default_rng(0).choice(alike, limit, replace=False).tolist()
+        chosen += alike
+    return Subset(samples, sorted(chosen))

@@ -1,4 +1,5 @@
-"""One answer to one question, as a line of JSON: what all evaluation emits, the model's and the baselines' alike.
+"""One answer to one question, as a line of JSON: what all evaluation emits, the model's and the baselines'
+alike.
 
 A result holds everything its figures need, so that a table can be made again without a model or an image.
 """
@@ -18,10 +19,12 @@ from depictqa.sample import Sample, Task, Truth
 
 @dataclass(frozen=True)
 class Result:
-    """`parsed` is what was read from `prediction` (its form is the benchmark's), or None with the `reason` why not.
+    """`parsed` is what was read from `prediction` (its form is the benchmark's), or None with the `reason`
+    why not.
 
-    `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by slot
-    (larger is better); `truth` is `Truth` as plain JSON. Fields that a benchmark has no use for stay empty.
+    `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by
+    slot (larger is better); `truth` is `Truth` as plain JSON. Fields that a benchmark has no use for stay
+    empty.
     """
 
     key: str
@@ -45,7 +48,9 @@ class Result:
         try:
             return json.dumps(record, ensure_ascii=False, allow_nan=False, default=dict)
         except ValueError as error:
-            raise ValueError(f"result '{self.key}' of {self.benchmark}: a number is infinite or NaN") from error
+            raise ValueError(
+                f"result '{self.key}' of {self.benchmark}: a number is infinite or NaN"
+            ) from error
 
     @classmethod
     def from_line(cls, line: str) -> Result:

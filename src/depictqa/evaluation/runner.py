@@ -22,11 +22,11 @@ def run(
     batch_size: int = 16,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Result]:
-    """Results in the order of the samples; with `folder`, also in `<benchmark>.jsonl` (the model under test) or
-    `<benchmark>.<name>.jsonl` (any other answerer) there, whole or not at all.
+    """Results in the order of the samples; with `folder`, also in `<benchmark>.jsonl` (the model under test)
+    or `<benchmark>.<name>.jsonl` (any other answerer) there, whole or not at all.
 
-    An answerer that needs a reference is not asked about samples without one; that is logged with their number.
-    `progress` is told how many are done, of how many.
+    An answerer that needs a reference is not asked about samples without one; that is logged with their
+    number. `progress` is told how many are done, of how many.
     """
     samples = _askable(benchmark, answerer)
     results: list[Result] = []

@@ -1,25 +1,29 @@
-"""Results to figures. Nothing but results goes in, so that any table can be made again from the files of a run."""
+"""Results to figures. Nothing but results goes in, so that a run's files are enough to make its table again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from depictqa.evaluation.answerer import MODEL
+from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import comparison_accuracy
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
 from depictqa.metrics.text import text_statistics
-from depictqa.sample import Task
+from depictqa.sample import Slot, Task
 
 FULL, NONE = "full_reference", "no_reference"
+
+_OF_TARGETS = ("field_accuracy", "distortion_accuracy")
 
 Scores = dict[tuple[str, str], dict[str, float]]
 """(benchmark, model) -> metric -> value."""
 
 
 def score(results: Sequence[Result]) -> dict[str, float]:
-    """Figures of one model on one benchmark: over all results, and apart under `full_reference/`, `no_reference/`."""
+    """Figures of one model on one benchmark: of all results, and apart as `full_reference/`, `no_reference/`."""
     metrics = _score_alike(results)
     for name, wanted in ((FULL, True), (NONE, False)):
         some = [result for result in results if result.full_reference is wanted]
@@ -36,8 +40,8 @@ def score_all(results: Iterable[Result]) -> Scores:
 
 
 def flat_metrics(scores: Scores, prefix: str = "test") -> dict[str, float]:
-    """`test/<benchmark>/<metric>` of the model under test, `test/<benchmark>/<model>/<metric>` of any other."""
-    flat = {}
+    """`test/<benchmark>/<metric>` of the model under test, `test/<benchmark>/<model>/<metric>` of others."""
+    flat: dict[str, float] = {}
     for (benchmark, model), metrics in scores.items():
         middle = benchmark if model == MODEL else f"{benchmark}/{model}"
         flat |= {f"{prefix}/{middle}/{metric}": value for metric, value in metrics.items()}
@@ -45,10 +49,14 @@ def flat_metrics(scores: Scores, prefix: str = "test") -> dict[str, float]:
 
 
 def _score_alike(results: Sequence[Result]) -> dict[str, float]:
-    """The figures that the results' task has. Several tasks on one benchmark give each its own, named by the task."""
+    """The figures that the results' task has. Several tasks on one benchmark give each its own, named by the
+    task.
+    """
     if not results:
         return {}
-    tasks = {task: [r for r in results if r.task is task] for task in Task if any(r.task is task for r in results)}
+    tasks = {
+        task: [r for r in results if r.task is task] for task in Task if any(r.task is task for r in results)
+    }
     losses = [result.loss for result in results if result.loss is not None]
     if losses:
         metrics = {"loss": _mean(losses), "n": float(len(losses))}
@@ -57,7 +65,9 @@ def _score_alike(results: Sequence[Result]) -> dict[str, float]:
         return metrics
     if len(tasks) == 1:
         return _score_task(*next(iter(tasks.items())))
-    return {f"{task}/{name}": v for task, some in tasks.items() for name, v in _score_task(task, some).items()}
+    return {
+        f"{task}/{name}": v for task, some in tasks.items() for name, v in _score_task(task, some).items()
+    }
 
 
 def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
@@ -67,7 +77,14 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     else:
         metrics["share_parsed"] = sum(result.parsed is not None for result in results) / len(results)
         metrics |= _statements(results)
-        metrics |= {f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()}
+        metrics |= {
+            f"target/{name}": v
+            for name, v in _statements(_of_targets(results)).items()
+            if name in _OF_TARGETS
+        }
+        metrics |= {
+            f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()
+        }
     if task is Task.REASONING:
         metrics |= {f"conclusion_{name}": v for name, v in _better(results).items() if name != "n"}
     confidences = [result.confidence for result in results if result.confidence is not None]
@@ -99,6 +116,20 @@ def _statements(results: Sequence[Result]) -> dict[str, float]:
         **field_accuracy([stated for stated, _ in fields], [form for _, form in fields]),
         **distortion_accuracy([named for named, _ in distortions], [true for _, true in distortions]),
     }
+
+
+def _of_targets(results: Sequence[Result]) -> list[Result]:
+    """The results of one who gives the target texts themselves: what the parser reads in them bounds any
+    model.
+    """
+    read = []
+    for result in results:
+        slots = [
+            Slot(slot) for slot in result.truth.get("questionnaires", result.truth.get("distortions", {}))
+        ]
+        parsed = read_answer(result.task, result.target, slots)[0] if slots else None
+        read.append(replace(result, parsed=parsed))
+    return read
 
 
 def _stated(result: Result, part: str, slot: str) -> Any:

@@ -1,4 +1,6 @@
-"""The console's table of a run: a row for each figure of each model, a column for with, without and either reference."""
+"""The console's table of a run: a row for each figure of each model, a column for with, without and either
+reference.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ HEADLINES = (
     "conclusion_share_parsed",
     "field_accuracy",
     "field_accuracy_constant",
+    "target/field_accuracy",
     "distortion_accuracy",
+    "target/distortion_accuracy",
     "distortion_f1",
     "text/repeated_4gram_rate",
     "loss",
@@ -25,12 +29,23 @@ HEADLINES = (
 )
 """The figures that the table shows; `metrics.json` has all of them."""
 
+_WORDS = {
+    "field_accuracy": "fields correct",
+    "field_accuracy_constant": "  if always the commonest",
+    "target/field_accuracy": "  of the true texts",
+    "distortion_accuracy": "distortion named correctly",
+    "target/distortion_accuracy": "  of the true texts",
+    "distortion_f1": "distortion F1",
+    "text/repeated_4gram_rate": "repeated 4-grams",
+}
 _COUNTS = ("n",)
 _RAW = ("loss",)
 
 
 def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str = "held out") -> Table:
-    """Shares are shown in percent, losses in nats a token, `n` as a number; `-` where there is no such figure."""
+    """Shares are shown in percent, losses in nats a token, `n` as a number; `-` where there is no such
+    figure.
+    """
     table = Table(title=title, title_justify="left")
     for column in ("benchmark", "model", "figure"):
         table.add_column(column)
@@ -51,7 +66,7 @@ def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str
 
 
 def _words(name: str) -> str:
-    return name.removeprefix("text/").replace("_", " ")
+    return _WORDS.get(name, name.removeprefix("text/").replace("_", " "))
 
 
 def _number(name: str, value: float | None) -> str:

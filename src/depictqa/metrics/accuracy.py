@@ -20,7 +20,11 @@ def comparison_accuracy(picked: Sequence[str | None], better: Sequence[str]) -> 
         return {"n": 0.0}
     points = sum(0.5 if p == TIE else float(p == b) for p, b in zip(picked, better, strict=True))
     parsed = sum(p is not None for p in picked)
-    metrics = {"accuracy": points / len(better), "share_parsed": parsed / len(better), "n": float(len(better))}
+    metrics = {
+        "accuracy": points / len(better),
+        "share_parsed": parsed / len(better),
+        "n": float(len(better)),
+    }
     if parsed:
         metrics["accuracy_parsed"] = points / parsed
     return metrics

@@ -1,6 +1,8 @@
-"""Is what a text says of an image true? Its questionnaire fields and named distortions against the known ones.
+"""Is what a text says of an image true? Its questionnaire fields and named distortions against the known
+ones.
 
-Forms are plain mappings field -> level (both words of `depictqa.questionnaire`), distortions sets of class names.
+Forms are plain mappings field -> level (both words of `depictqa.questionnaire`), distortions sets of class
+names.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from depictqa.questionnaire import FIELDS
 
-ASKED = (*FIELDS, "overall", "texture", "texture_damage")
+ASKED = (*FIELDS, "overall", "texture_damage")
+"""What is scored. The category of texture is not: the parser does not read it."""
 
 
 def field_accuracy(
@@ -18,9 +21,9 @@ def field_accuracy(
 ) -> dict[str, float]:
     """Share of images whose field is stated as it is, per field and as their mean `field_accuracy`.
 
-    A field that the text leaves open (or all of them: None) is wrong; one that the truth leaves open is not asked.
-    `field_accuracy_constant` is what the mean would be for a text that always states each field's most frequent
-    true level: most fields of most images are undistorted, so that is the figure to beat, not 1/3.
+    A field that the text leaves open (or all of them: None) is wrong; one that the truth leaves open is not
+    asked. `field_accuracy_constant` is what the mean would be for a text that always states each field's most
+    frequent true level: most fields of most images are undistorted, so that is the figure to beat, not 1/3.
     """
     assert len(stated) == len(truth), (len(stated), len(truth))
     metrics: dict[str, float] = {}
@@ -41,11 +44,12 @@ def distortion_accuracy(
 ) -> dict[str, float]:
     """Are an image's distortions named, and no others?
 
-    `distortion_accuracy`: share of distorted images whose set of names is exactly the true one (chance for one
-    distortion of 12 classes: 1/12). `distortion_overlap`: mean of `|named and true| / max(|named|, |true|)` over
-    the same images, DepictQA-v2's accuracy for several distortions. `clean_accuracy`: share of undistorted images
-    of which none is named. `distortion_f1`: F1 of each class that is true or named anywhere, averaged over classes.
-    None (a text that could not be parsed) names nothing, and is wrong for clean images too.
+    `distortion_accuracy`: share of distorted images whose set of names is exactly the true one (chance for
+    one distortion of 12 classes: 1/12). `distortion_overlap`: mean of `|named and true| / max(|named|,
+    |true|)` over the same images, DepictQA-v2's accuracy for several distortions. `clean_accuracy`: share of
+    undistorted images of which none is named. `distortion_f1`: F1 of each class that is true or named
+    anywhere, averaged over classes. None (a text that could not be parsed) names nothing, and is wrong for
+    clean images too.
     """
     assert len(named) == len(truth), (len(named), len(truth))
     distorted = [(set(n or ()), set(t)) for n, t in zip(named, truth, strict=True) if t]
@@ -62,7 +66,9 @@ def distortion_accuracy(
     return metrics
 
 
-def f1_by_class(named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]) -> dict[str, float]:
+def f1_by_class(
+    named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]
+) -> dict[str, float]:
     """`2 TP / (2 TP + FP + FN)` of each class that is true or named for some image."""
     hits: Counter[str] = Counter()
     misses: Counter[str] = Counter()  # false positives and false negatives: F1 weighs them alike

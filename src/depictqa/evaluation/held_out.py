@@ -1,0 +1,86 @@
+"""The standing evaluation: comparison, description, reasoning and loss on samples never trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from depictqa.evaluation.answerer import ModelAnswerer
+from depictqa.evaluation.benchmark import HeldOutLoss, Questions, of_tasks
+from depictqa.evaluation.result import Result, read_results
+from depictqa.evaluation.runner import run
+from depictqa.evaluation.score import Scores, score_all
+from depictqa.sample import Sample, Task
+
+if TYPE_CHECKING:
+    from depictqa.models.depictqa import DepictQA
+
+TASKS = (Task.COMPARISON, Task.DESCRIPTION, Task.REASONING)
+RESULTS, METRICS = "results", "metrics.json"
+
+Progress = Callable[[str, int, int], None]
+"""Told the benchmark and its answerer, how many are done, of how many."""
+
+
+def evaluate_held_out(
+    model: DepictQA,
+    samples: Sequence[Sample],
+    folder: Path,
+    *,
+    max_new_tokens: int = 400,
+    batch_size: int = 16,
+    limit: int | None = None,
+    baselines: bool = True,
+    progress: Progress | None = None,
+) -> Scores:
+    """Scores of the model, and of PSNR and SSIM on the same pairs, from the results left in
+    `folder/results/`.
+
+    `samples` may be lazy. A task without samples has no benchmark; `limit` bounds each benchmark's samples
+    with a reference, and those without. The loss takes every task's samples, content among them.
+    """
+    from depictqa.baselines.pixel import baselines as pixel_metrics
+
+    results: list[Result] = []
+    answerer = ModelAnswerer(model, max_new_tokens, batch_size)
+
+    def add(benchmark: Questions | HeldOutLoss, who: object) -> None:
+        name = f"{benchmark.name} ({getattr(who, 'name', who)})"
+        tell = (lambda done, of: progress(name, done, of)) if progress else None
+        results.extend(run(benchmark, who, folder / RESULTS, batch_size, tell))
+
+    for task in TASKS:
+        benchmark = Questions(str(task), of_tasks(samples, {task}, limit))
+        if len(benchmark.samples):
+            add(benchmark, answerer)
+            if task is Task.COMPARISON and baselines:
+                for metric in pixel_metrics():
+                    add(benchmark, metric)
+    held_out = HeldOutLoss(of_tasks(samples, set(Task), limit))
+    if not len(held_out.samples):
+        raise ValueError(
+            "no held-out samples to evaluate on; build the test split (data.root, evaluation.split)"
+        )
+    add(held_out, answerer)
+    return score_all(results)
+
+
+def score_folder(folder: Path) -> Scores:
+    """The scores of a finished run again, from its `results/*.jsonl` alone."""
+    files = sorted((Path(folder) / RESULTS).glob("*.jsonl"))
+    if not files:
+        raise FileNotFoundError(f"'{folder}' has no {RESULTS}/*.jsonl; run program=evaluate first")
+    return score_all(result for file in files for result in read_results(file))
+
+
+def write_metrics(path: Path, metrics: dict[str, float]) -> None:
+    """Flat JSON, name -> number; whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from depictqa.evaluation.held_out import score_folder, write_metrics
+from depictqa.evaluation.result import Result, write_results
+from depictqa.evaluation.score import flat_metrics, score, score_all
+from depictqa.evaluation.table import results_table
+from depictqa.sample import Task
+
+ONE = Result("k", Task.COMPARISON, "comparison", "depictqa", True, "q", "p", "t", truth={"better": "a"})
+FORM = {"brightness": "undistorted", "color": "undistorted", "noise": "severe", "artifacts": "undistorted",
+        "blur": "undistorted", "overall": "severe"}  # fmt: skip
+
+
+def picks(*better, **change):
+    return [replace(ONE, parsed=b and {"better": b}, reason=None if b else "no", **change) for b in better]
+
+
+def test_comparisons_with_and_without_reference_apart():
+    got = score([*picks("a", "b"), *picks("a", None, full_reference=False)])
+    assert (
+        got["accuracy"] == 0.5
+        and got["accuracy_parsed"] == pytest.approx(2 / 3)
+        and got["share_parsed"] == 0.75
+    )
+    assert got["full_reference/accuracy"] == 0.5 and got["no_reference/accuracy_parsed"] == 1
+    assert (got["n"], got["full_reference/n"], got["no_reference/n"]) == (4, 2, 2)
+
+
+def test_words_that_pick_neither_are_parsed_and_wrong_while_a_metrics_tie_counts_half():
+    assert score(picks("neither"))["accuracy_parsed"] == 0
+    assert score(picks("tie"))["accuracy"] == 0.5
+
+
+def test_descriptions_field_by_field():
+    truth = {
+        "questionnaires": {"b": FORM},
+        "distortions": {"b": [{"name": "noise", "function": "f", "severity": 4}]},
+    }
+    target = "The image is severely noisy. Everything else is fine. Overall, it is severely distorted."
+    result = replace(
+        ONE, task=Task.DESCRIPTION, benchmark="description", prediction="noisy", target=target, truth=truth
+    )
+    right = {"fields": {"b": FORM}, "distortions": {"b": ["noise"]}}
+    wrong = {"fields": {"b": {"blur": "severe"}}, "distortions": {"b": ["blur"]}}
+    got = score([replace(result, parsed=right), replace(result, parsed=wrong), replace(result, reason="no")])
+    assert got["share_parsed"] == pytest.approx(2 / 3)
+    assert got["field/noise"] == pytest.approx(1 / 3) and got["field_accuracy"] == pytest.approx(1 / 3)
+    assert got["distortion_accuracy"] == pytest.approx(1 / 3)
+    assert got["target/field_accuracy"] == 1 and got["target/distortion_accuracy"] == 1
+    assert got["text/vocabulary"] == 1
+
+
+def test_reasoning_scores_both_images_and_the_conclusion():
+    clean = FORM | {"noise": "undistorted", "overall": "nearly undistorted"}
+    truth = {"better": "b", "questionnaires": {"a": FORM, "b": clean},
+             "distortions": {"a": [{"name": "noise", "function": "f", "severity": 4}], "b": []}}  # fmt: skip
+    parsed = {
+        "better": "b",
+        "fields": {"a": FORM, "b": FORM},
+        "distortions": {"a": ["noise"], "b": ["noise"]},
+    }
+    got = score([replace(ONE, task=Task.REASONING, benchmark="reasoning", truth=truth, parsed=parsed)])
+    assert got["conclusion_accuracy"] == 1
+    assert got["field/noise"] == 0.5 and got["field/blur"] == 1
+    assert got["distortion_accuracy"] == 1 and got["clean_accuracy"] == 0
+
+
+def test_losses_are_averaged_over_samples_and_by_task():
+    results = [
+        replace(ONE, benchmark="loss", loss=1.0),
+        replace(ONE, benchmark="loss", loss=4.0, task=Task.CONTENT),
+    ]
+    got = score([*results, replace(ONE, benchmark="loss", reason="cut")])
+    assert got["loss"] == 2.5 and got["loss_content"] == 4.0 and got["n"] == 2
+
+
+def test_a_table_is_made_again_from_the_files_alone(tmp_path):
+    ours, psnr = picks("a", "b"), picks("a", "a", model="psnr")
+    write_results(tmp_path / "results" / "comparison.jsonl", ours)
+    write_results(tmp_path / "results" / "comparison.psnr.jsonl", psnr)
+    scores = score_folder(tmp_path)
+    assert scores == score_all([*ours, *psnr])
+    flat = flat_metrics(scores)
+    assert flat["test/comparison/accuracy"] == 0.5 and flat["test/comparison/psnr/accuracy"] == 1
+    assert flat["test/comparison/full_reference/accuracy"] == 0.5
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(results_table(scores))
+    line = next(line for line in shown.get().splitlines() if "psnr" in line)
+    assert "100.0 %" in line and "-" in line
+    write_metrics(tmp_path / "metrics.json", flat)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["metrics.json"]
+
+
+def test_a_folder_without_results_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="results"):
+        score_folder(tmp_path)
