@@ -107,18 +107,14 @@ class DataPosition(Callback):
     def __init__(self, plan: dict[str, Any]) -> None:
         self.plan = plan
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["data"] = {
             "epoch": trainer.current_epoch,
             "batch": trainer.fit_loop.epoch_loop.batch_progress.current.processed,
             "plan": self.plan,
         }
 
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         saved = checkpoint.get("data", {}).get("plan", {})
         for name, value in self.plan.items():
             if saved.get(name) != value:
@@ -145,7 +141,12 @@ class ProgressLine(Callback):
         self._start = self._shown = time.perf_counter()
         self._tokens = self._tokens_shown = 0
         if self.console.is_terminal and trainer.is_global_zero:
-            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}"),
+                TimeRemainingColumn(),
+            )
             self._bar = Progress(*columns, console=self.console)
             self._task = self._bar.add_task("", total=self.num_steps, completed=trainer.global_step)
             self._bar.start()

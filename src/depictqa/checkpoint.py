@@ -19,27 +19,44 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    watched = None
     try:
         with beside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+            watched = _Watched(file)
+            write(watched)  # type: ignore[arg-type]
+            watched.sync()
         os.replace(beside, path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
+    except BaseException as error:
         beside.unlink(missing_ok=True)
-        if isinstance(error, RuntimeError) and not _is_write_failure(error):
+        # torch's zip writer hides the OSError of a write behind a RuntimeError of its own
+        failure = error if isinstance(error, OSError) else watched and watched.failure
+        if failure is None:
             raise
-        what = "the one before is kept" if path.exists() else "nothing was left there"
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise OSError(f"could not write {path} ({reason}); {what}; free some space or choose another folder") from error
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+        kept = "the one before is kept" if path.exists() else "nothing is left there"
+        reason = failure.strerror or failure
+        raise OSError(f"could not write {path} ({reason}); {kept}; free some space or choose another folder") from error
 
 
-def _is_write_failure(error: RuntimeError) -> bool:
-    text = str(error)
-    return isinstance(error.__context__, OSError) or "PytorchStreamWriter" in text or "unexpected pos" in text
+class _Watched:
+    """A file that remembers the OSError of a failed write."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def sync(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -48,12 +65,16 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises FileNotFoundError or ValueError in one line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}; give a file, or a run's folder that holds checkpoints/last.ckpt")
+        raise FileNotFoundError(
+            f"no checkpoint at {path}; give a file, or a run's folder that holds checkpoints/last.ckpt"
+        )
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises several unrelated types here: pickle, zip, runtime, EOF
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{path} is no readable checkpoint ({reason[:120]}); it may be cut short or unsafe to load") from error
+        raise ValueError(
+            f"{path} is no readable checkpoint ({reason[:120]}); it may be cut short or unsafe to load"
+        ) from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a checkpoint's dictionary")
     return content

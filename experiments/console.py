@@ -1,0 +1,46 @@
+"""How a program speaks to its user: mistakes of theirs in one line, with exit code 1."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import HydraException, InstantiationException
+from omegaconf.errors import OmegaConfBaseException
+
+DEBUG = "DEPICTQA_DEBUG"
+
+# Hydra prints its own errors over several lines unless it is told to let them through.
+os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns an error of the user's making into one line on stderr and SystemExit(1).
+
+    These are ValueError, OSError (a missing file, a full disk) and what Hydra and OmegaConf say of a configuration.
+    Anything else is a bug and keeps its stack; with DEPICTQA_DEBUG=1 everything does.
+    """
+    try:
+        yield
+    except BrokenPipeError:  # `run.py --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except Exception as error:
+        message = user_message(error)
+        if message is None or os.environ.get(DEBUG, "0") not in ("", "0"):
+            raise
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from error
+
+
+def user_message(error: BaseException) -> str | None:
+    """The one line for the user, or None where the error is not theirs."""
+    if isinstance(error, InstantiationException) and error.__cause__ is not None:
+        return user_message(error.__cause__)
+    theirs = (ValueError, OSError, HydraException, OmegaConfBaseException)
+    if not isinstance(error, theirs) and type(error).__name__ != "MisconfigurationException":
+        return None
+    return " ".join(str(error).split()) or type(error).__name__

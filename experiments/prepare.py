@@ -1,0 +1,81 @@
+"""What must be there before a run: the embedded data are built, anything else is looked for and named if missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MARKER = "build.json"
+
+
+def prepare(cfg: DictConfig) -> None:
+    """Build the embedded data where `scale.synthetic` asks for them; then check that all files of the run are there.
+
+    FileNotFoundError says all that is missing, and where each thing goes, in one message.
+    """
+    if cfg.scale.synthetic is not None:
+        build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
+    missing = [*missing_weights(cfg), *missing_data(cfg)]
+    if missing:
+        raise FileNotFoundError(f"scale={cfg.scale.name} needs what is not here: {'; '.join(missing)}")
+
+
+def build_synthetic(out: Path, options: dict[str, Any]) -> None:
+    """Shards and tokenizer in `out`, unless those of the same `options` are there already.
+
+    A folder of other options is replaced, if it is one of ours. The new one appears whole or not at all.
+    """
+    marker = out / MARKER
+    if marker.is_file() and json.loads(marker.read_text()) == options:
+        return
+    if out.exists() and not marker.is_file() and any(out.iterdir()):
+        raise ValueError(f"{out} holds something else than the embedded data; move it away, or set paths.data")
+    from datamodules.sources import synthetic
+
+    print(f"building the embedded data in {out}", flush=True)
+    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        synthetic.build(beside, **options)
+        (beside / MARKER).write_text(json.dumps(options, indent=2) + "\n")
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def missing_weights(cfg: DictConfig) -> Iterator[str]:
+    """Local files that the model names and that are not there. A hub id is no local file."""
+    language = cfg.model.language
+    wanted = {
+        "CLIP weights (OpenAI's ViT-L-14.pt, or others by model.vision)": (
+            "model.vision.weights",
+            cfg.model.vision.weights,
+        ),
+        "a language model's folder (Vicuna-7B-v1.5, or another)": ("model.language.path", language.path),
+        "a tokenizer's folder": ("model.language.tokenizer", language.tokenizer),
+    }
+    for what, (key, path) in wanted.items():
+        if path is not None and _is_local(path, cfg) and not Path(path).expanduser().exists():
+            yield f"{what} at {path} ({key})"
+
+
+def _is_local(path: str, cfg: DictConfig) -> bool:
+    ours = (cfg.paths.weights, cfg.paths.data, "/", ".", "~")
+    return path.startswith(ours) or path.endswith((".pt", ".bin", ".safetensors"))
+
+
+def missing_data(cfg: DictConfig) -> Iterator[str]:
+    """Sources of the run whose training shards are not there."""
+    sources = cfg.data.sources if "sources" in cfg.data else {"": cfg.data}
+    for name, source in sources.items():
+        key = f"data.sources.{name}.root" if name else "data.root"
+        if not (Path(source.root) / "train" / "manifest.json").is_file():
+            yield f"shards at {source.root}/train ({key}; `python run.py program=build source=NAME raw=DIR out={source.root}`)"

@@ -1,0 +1,187 @@
+"""The shape of every configuration: one dataclass per config group, registered with Hydra's ConfigStore.
+
+A key that is not here fails when the configuration is composed, with its name. Dataclasses of the library are used
+as they are. Nothing here imports torch, so that `--help` and `--cfg job` answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from depictqa import official
+from depictqa.models.config import ModelConfig
+from depictqa.optim import OptimizerConfig
+from depictqa.prompt import PromptStyle
+
+
+@dataclass
+class ProgramConfig:
+    """Which program: `run` is the dotted name of its function."""
+
+    name: str = MISSING
+    run: str = MISSING
+
+
+@dataclass
+class PathsConfig:
+    """Folders, relative to where the command is given."""
+
+    data: str = MISSING
+    weights: str = MISSING
+    runs: str = MISSING
+
+
+@dataclass
+class RepeatsConfig:
+    """How often each source's samples are drawn in an epoch of `data=full_mix`."""
+
+    templated: int = 1
+    detailed: int = 20
+    external: int = 2
+
+
+@dataclass
+class SyntheticConfig:
+    """The embedded data, built on the spot: how many records of each source. `photos` is a folder of one's own."""
+
+    photos: str | None = None
+
+
+@dataclass
+class ScaleConfig:
+    """What changes with the size of things; `synthetic` is null where the data are the user's."""
+
+    name: str = MISSING
+    repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
+    synthetic: SyntheticConfig | None = None
+
+
+@dataclass
+class LoaderConfig:
+    """What every data module takes. `batch_size` is samples an optimiser step, over all processes; `token_budget`
+    padded tokens a micro-batch, which bounds memory. `crop`: the random crop of training."""
+
+    _target_: str = MISSING
+    batch_size: int = 16
+    token_budget: int = 8192
+    num_workers: int = 0
+    seed: int = 131
+    crop: bool = True
+    max_skipped: float = 0.01
+
+
+@dataclass
+class SourceConfig(LoaderConfig):
+    """One source's shards, under `root`."""
+
+    root: str = MISSING
+    repeat: int = 1
+
+
+@dataclass
+class MixtureConfig(LoaderConfig):
+    """Several sources, each repeated a whole number of times."""
+
+    sources: dict[str, SourceConfig] = field(default_factory=dict)
+    repeats: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class EarlyStoppingConfig:
+    """Stop after `patience` validations in a row without a gain of `min_delta` in `monitor`."""
+
+    patience: int = 3
+    min_delta: float = 0.0
+    monitor: str = "val/loss"
+
+
+@dataclass
+class TrainerConfig:
+    """How training runs. `precision` auto is bf16-mixed on a GPU that has it, else 32-true.
+
+    `checkpoint_every` and `log_every` are in optimiser steps, `progress_every` in seconds. `num_examples` answers are
+    generated at each validation. `keep`: which parameters become `model/`, "last" or "best" (by validation loss).
+    """
+
+    accelerator: str = "auto"
+    devices: Any = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    max_epochs: int = 1
+    max_steps: int = -1
+    gradient_clip: float = 1.0
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    validations_per_epoch: int = 4
+    checkpoint_every: int = 200
+    log_every: int = 10
+    progress_every: float = 10.0
+    num_examples: int = 4
+    example_tokens: int = 120
+    early_stopping: EarlyStoppingConfig | None = None
+    keep: str = "last"
+
+
+@dataclass
+class LoggerConfig:
+    """Metrics go to `metrics.csv` always, and to W&B where `wandb` is on: offline unless there is a login.
+
+    Keys and logins come from the environment alone: a configuration is stored in readable files.
+    """
+
+    wandb: bool = True
+    project: str = "depictqa"
+    group: str | None = None
+
+
+@dataclass
+class RunConfig:
+    """The top level. The keys after `seed` are the programs' own: what a person types."""
+
+    program: ProgramConfig = field(default_factory=ProgramConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: LoaderConfig = field(default_factory=LoaderConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: Any = None
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    paths: PathsConfig = field(default_factory=PathsConfig)
+    scale: ScaleConfig = field(default_factory=ScaleConfig)
+    name: str = MISSING
+    seed: int = 131
+    # train
+    resume: str | None = None  # a run's folder
+    # evaluate, assess
+    checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
+    # assess
+    image: str | None = None
+    reference: str | None = None
+    other: str | None = None
+    question: str | None = None
+    format: str = "text"
+    # build
+    source: str | None = None
+    raw: str | None = None
+    out: str | None = None
+
+
+def register() -> None:
+    """Makes the schemas known to Hydra, and `${run_dir:resume,new}`: the folder that Hydra makes for a run."""
+    store = ConfigStore.instance()
+    store.store(name="run_schema", node=RunConfig)
+    store.store(group="schema/data", name="source", node=SourceConfig)
+    store.store(group="schema/data", name="mixture", node=MixtureConfig)
+    store.store(group="model/prompt", name="short", node=PromptStyle)
+    store.store(group="model/prompt", name="released", node=official.style())
+    OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
+
+
+def _run_dir(resume: str | None, new: str) -> str:
+    """None is made for a run that is resumed: it has one."""
+    return "." if resume is not None else new
+
+
+register()

@@ -1,0 +1,174 @@
+"""Trains a model on the configured data, evaluates it, and leaves a run's folder behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.prepare import prepare
+from experiments.resume import resumed, rewind_log
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """`program=train`. Metrics are also in the run's `metrics.json`."""
+    if cfg.resume is None:
+        folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+    else:
+        folder = Path(cfg.resume)
+        cfg = resumed(cfg, folder)
+    prepare(cfg)
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    model, metrics = train(cfg, folder)
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) > 0:
+        return metrics  # one process evaluates
+    from experiments.evaluate import evaluate
+
+    metrics |= evaluate(model, cfg, folder)
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    for name in ("config.yaml", "metrics.json", "metrics.csv", "model", "checkpoints", "results"):
+        if (folder / name).exists():
+            print(f"{name:13}{folder / name}")
+    return metrics
+
+
+def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
+    """The trained model, also in `folder`/model, and how the training went."""
+    import lightning as L
+    import torch
+
+    from depictqa.callbacks import BEST, LAST
+    from depictqa.checkpoint import read_checkpoint
+    from depictqa.lightning_module import DepictQAModule
+    from depictqa.models.config import ModelConfig
+    from depictqa.models.depictqa import DepictQA
+    from depictqa.optim import OptimizerConfig
+
+    quiet()
+    if cfg.trainer.threads:
+        torch.set_num_threads(cfg.trainer.threads)
+    L.seed_everything(cfg.seed, verbose=False)
+    model = DepictQA.build(ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True)))  # type: ignore[arg-type]
+    if cfg.resume:
+        rewind_log(folder)
+    trainer = build_trainer(cfg, folder)
+    data = instantiate(cfg.data, encoder=model.encoder)
+    num_steps = connect(cfg, folder, trainer, data)
+    model.train()  # transformers opens weights in evaluation mode
+    module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
+    start = time.perf_counter()
+    last = folder / "checkpoints" / LAST
+    trainer.fit(module, datamodule=data, ckpt_path=last if cfg.resume else None, weights_only=True)
+    if cfg.trainer.keep == "best" and (folder / "checkpoints" / BEST).is_file():
+        module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
+    if trainer.is_global_zero:
+        model.save_pretrained(folder / "model")
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
+
+
+def build_trainer(cfg: DictConfig, folder: Path) -> Any:
+    """Lightning's trainer without its own checkpoints, bars and summaries."""
+    import lightning as L
+
+    from depictqa.checkpoint import AtomicCheckpointIO
+
+    options = cfg.trainer
+    return L.Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        strategy=options.strategy,
+        precision=precision(options.precision, options.accelerator),
+        max_epochs=options.max_epochs,
+        max_steps=options.max_steps,
+        gradient_clip_val=options.gradient_clip,
+        log_every_n_steps=options.log_every,
+        logger=build_loggers(cfg, folder),
+        default_root_dir=folder,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def precision(choice: str, accelerator: str) -> Any:
+    """`choice`, or for "auto" bf16 where a GPU will be used that has it."""
+    if choice != "auto":
+        return choice
+    import torch
+
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def build_loggers(cfg: DictConfig, folder: Path) -> list[Any]:
+    """metrics.csv first, then W&B where it is wanted."""
+    from experiments.loggers import CsvLogger, wandb_logger
+
+    loggers: list[Any] = [CsvLogger(folder / "metrics.csv")]
+    if cfg.logger.wandb:
+        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        online = wandb_logger(folder, cfg.logger.project, f"{cfg.name}/{folder.name}", cfg.logger.group, config)
+        loggers += [online] if online else []
+    return loggers
+
+
+def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
+    """Fits the trainer to the data's plan and adds the callbacks. Returns the number of optimiser steps."""
+    from lightning.pytorch.callbacks import EarlyStopping
+
+    from depictqa.callbacks import Checkpoints, DataPosition, ProgressLine
+    from experiments.examples import GeneratedExamples, spread
+
+    options = cfg.trainer
+    data.setup("fit", world_size=trainer.world_size, rank=trainer.global_rank)
+    num_steps = data.steps_per_epoch * options.max_epochs
+    if options.max_steps > 0:
+        num_steps = min(num_steps, options.max_steps)
+    trainer.accumulate_grad_batches = data.accumulate
+    steps_between = max(1, data.steps_per_epoch // max(1, options.validations_per_epoch))
+    trainer.val_check_interval = steps_between * data.accumulate
+    plan = {
+        "steps per epoch": data.steps_per_epoch,
+        "batches per step": data.accumulate,
+        "processes": trainer.world_size,
+        "seed": cfg.data.seed,
+    }
+    samples = spread(data.samples("val"), options.num_examples)
+    trainer.callbacks += [
+        Checkpoints(folder / "checkpoints", options.checkpoint_every),
+        DataPosition(plan),
+        ProgressLine(num_steps, options.progress_every),
+        GeneratedExamples(samples, folder / "examples.jsonl", options.example_tokens),
+    ]
+    if options.early_stopping is not None:
+        trainer.callbacks.append(EarlyStopping(**options.early_stopping, mode="min"))
+    return num_steps
+
+
+def quiet() -> None:
+    """Leaves the console to our own lines; warnings of one's own making still show."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

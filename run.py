@@ -1,0 +1,18 @@
+"""Composes the configuration and calls one program: `python run.py program=train experiment=full_mix`."""
+
+import hydra
+from omegaconf import DictConfig
+
+import experiments.schemas  # noqa: F401  (registers the schemas that configs are checked against)
+from experiments.console import one_line_errors
+
+
+@hydra.main(config_path="conf", config_name="run", version_base="1.3")
+def main(cfg: DictConfig) -> None:
+    with one_line_errors():
+        hydra.utils.get_method(cfg.program.run)(cfg)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.errors import InstantiationException
+
+from experiments.console import one_line_errors
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("error", [ValueError("a\nb  c"), FileNotFoundError("a b c"), OSError("a b c")])
+def test_user_errors_are_one_line_and_exit_code_1(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        raise error
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: a b c\n"
+
+
+def test_what_hydra_wraps_is_unwrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), one_line_errors():
+        raise InstantiationException("Error in call to target") from ValueError("the cause")
+    assert capsys.readouterr().err == "error: the cause\n"
+
+
+@pytest.mark.parametrize("error", [AssertionError("x"), TypeError("x"), KeyError("x")])
+def test_bugs_keep_their_stack(error: Exception) -> None:
+    with pytest.raises(type(error)), one_line_errors():
+        raise error
+
+
+def test_debug_shows_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPICTQA_DEBUG", "1")
+    with pytest.raises(ValueError), one_line_errors():
+        raise ValueError("x")
+
+
+def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "run.py"), *arguments], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["experiment=ful_mix"], "ful_mix"),
+        (["trainer.max_epoch=3"], "trainer.max_epoch"),
+        (["program=train", "resume=nowhere"], "cannot resume nowhere"),
+        (["scale=paper"], "ViT-L-14.pt"),
+    ],
+)
+def test_the_command_line_reports_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run_py(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_papers_scale_names_all_that_is_missing_at_once(tmp_path: Path) -> None:
+    error = run_py("scale=paper", "experiment=full_mix", cwd=tmp_path).stderr
+    for path in (
+        "weights/ViT-L-14.pt",
+        "weights/vicuna-7b-v1.5",
+        *(f"data/paper/{s}" for s in ("templated", "detailed", "external")),
+    ):
+        assert path in error
+
+
+def test_help_and_config_load_no_heavy_library(tmp_path: Path) -> None:
+    check = (
+        "import sys, runpy; sys.argv = ['run.py', sys.argv[1], *sys.argv[2:]]\n"
+        "try: runpy.run_path(RUN, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'lightning', 'transformers', 'peft', 'wandb'} & set(sys.modules)), file=sys.stderr)"
+    ).replace("RUN", repr(str(ROOT / "run.py")))
+    for arguments in (["--help"], ["--cfg", "job"]):
+        done = subprocess.run([sys.executable, "-c", check, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stderr == "[]\n"
+        assert "full_mix" in done.stdout or "name: train" in done.stdout
