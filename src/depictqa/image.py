@@ -67,7 +67,7 @@ class ImageGeometry:
 
 
 def center_crop(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """[h, w, 3] -> [H, W, 3] about the centre for `size` = (W, H): padded with zeros where too small, cut where too large.
+    """[h, w, 3] -> [H, W, 3] for `size` = (W, H), about the centre: zeros where too small, cut where too large.
 
     The rounding is that of torchvision's `center_crop`: an odd pixel of padding goes right and below.
     """

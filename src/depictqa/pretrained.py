@@ -41,7 +41,9 @@ def save_pretrained(model: DepictQA, path: Path) -> None:
         (beside / CONFIG).write_text(json.dumps(record, indent=2) + "\n")
         _replace(beside, path)
     except OSError as error:
-        raise ValueError(f"model folder '{path}' cannot be written: {error.strerror}; free space or choose another") from error
+        raise ValueError(
+            f"model folder '{path}' cannot be written: {error.strerror}; free space or choose another"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -59,7 +61,9 @@ def open_pretrained(path: Path) -> DepictQA:
     try:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights '{folder / WEIGHTS}' cannot be read: {error}; train or copy the model again") from error
+        raise ValueError(
+            f"weights '{folder / WEIGHTS}' cannot be read: {error}; train or copy the model again"
+        ) from error
     model.load_trained_state_dict(state, source=f"'{folder}'")
     return model.eval()
 
@@ -98,7 +102,9 @@ def model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             return folder
-    raise FileNotFoundError(f"checkpoint '{path}' holds no model; give a run's folder, its model/, or a released ckpt.pt")
+    raise FileNotFoundError(
+        f"checkpoint '{path}' holds no model; give a run's folder, its model/, or a released ckpt.pt"
+    )
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -114,7 +120,8 @@ def read_config(folder: Path) -> ModelConfig:
         found = _fingerprint(base["path"])
         if found is not None and found != base["sha256"]:
             raise ValueError(
-                f"{key} '{base['path']}' is not the one this model was trained with; put that one back (sha256 {base['sha256'][:12]})"
+                f"{key} '{base['path']}' is not the one this model was trained with; "
+                f"put that one back (sha256 {base['sha256'][:12]})"
             )
     return config
 
@@ -132,7 +139,9 @@ def _fingerprint(path: str) -> str | None:
     source = Path(path)
     if not source.exists():
         return None
-    files = [source] if source.is_file() else sorted(f for f in source.iterdir() if f.suffix in (".safetensors", ".bin"))
+    files = (
+        [source] if source.is_file() else sorted(f for f in source.iterdir() if f.suffix in (".safetensors", ".bin"))
+    )
     digest = hashlib.sha256()
     for file in files:
         size = file.stat().st_size

@@ -84,7 +84,11 @@ def _images(task: Task, slots: Collection[Slot], style: PromptStyle) -> list[Pie
         opening = _join(style.system, style.content) + style.block
         if style.content_in_user:
             return [Text(f"{opening}{style.user}<{PLAIN_TAG}>"), ImageSlot(slot), Text(f"</{PLAIN_TAG}> ")]
-        return [Text(f"{opening}Image: <{PLAIN_TAG}>"), ImageSlot(slot), Text(f"</{PLAIN_TAG}>{style.block}{style.user}")]
+        return [
+            Text(f"{opening}Image: <{PLAIN_TAG}>"),
+            ImageSlot(slot),
+            Text(f"</{PLAIN_TAG}>{style.block}{style.user}"),
+        ]
     system = _join(style.system, style.quality, style.reference if Slot.REFERENCE in slots else "")
     pieces: list[Piece] = []
     text = system + style.block

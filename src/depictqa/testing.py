@@ -107,11 +107,21 @@ def mixed_samples() -> list[Sample]:
     return [
         make_sample(key="compare", seed=1),
         make_sample(
-            key="compare_ref", sizes={Slot.REFERENCE: (64, 64), Slot.A: (64, 64), Slot.B: (64, 64)}, answer="Image B", seed=2
+            key="compare_ref",
+            sizes={Slot.REFERENCE: (64, 64), Slot.A: (64, 64), Slot.B: (64, 64)},
+            answer="Image B",
+            seed=2,
         ),
-        make_sample(Task.DESCRIPTION, {Slot.A: (90, 30)}, "Describe it.", "Moderate blur is visible.", "describe", seed=3),
         make_sample(
-            Task.REASONING, {Slot.A: (50, 40), Slot.B: (30, 100)}, "Compare.", "Image A is clearly better.", "reason", seed=4
+            Task.DESCRIPTION, {Slot.A: (90, 30)}, "Describe it.", "Moderate blur is visible.", "describe", seed=3
+        ),
+        make_sample(
+            Task.REASONING,
+            {Slot.A: (50, 40), Slot.B: (30, 100)},
+            "Compare.",
+            "Image A is clearly better.",
+            "reason",
+            seed=4,
         ),
         make_sample(Task.CONTENT, {Slot.A: (64, 48)}, "What is there?", "A red flower stands.", "content", seed=5),
     ]

@@ -107,8 +107,6 @@ def test_abstractor_is_read_from_the_file(tmp_path: Path, depth: int) -> None:
     assert loss.num_tokens == case["seq_len"] - 3 * 16 * 18 + 3 * 6
 
 
-
-
 def _module_of(state: dict[str, torch.Tensor]) -> torch.nn.Module:
     root = torch.nn.Module()
     for name, value in state.items():

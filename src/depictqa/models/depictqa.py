@@ -1,4 +1,4 @@
-"""The model: image features, projected, scattered into the token stream of a language model. It composes, nothing else."""
+"""The model: image features, projected, scattered into the stream of a language model. It composes, nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from depictqa.sample import Sample, Task
 
 
 class DepictQA(nn.Module):
-    """Images and questions in, logits of the answer out; `build` makes one from its config, `from_pretrained` reads one."""
+    """Images and questions in, answers out; `build` makes one from its config, `from_pretrained` reads one."""
 
     def __init__(
         self, vision: VisionTower, projector: Projector, language: LanguageModel, encoder: Encoder, config: ModelConfig
@@ -116,9 +116,7 @@ class DepictQA(nn.Module):
             mask = (batch.segments > 0) & ~batch.hidden
             positions = batch.positions
         logits = self.language(self.embed(batch), rows, mask, positions)
-        return Prediction(
-            logits, targets[sample, column], batch.weights[sample, column + 1], sample, batch.num_samples
-        )
+        return Prediction(logits, targets[sample, column], batch.weights[sample, column + 1], sample, batch.num_samples)
 
     @torch.inference_mode()
     def answer_loss(

@@ -17,7 +17,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 class LanguageModel(nn.Module):
-    """Embeddings in, logits of chosen rows out. `model` is a transformers model, wrapped by peft where LoRA tunes it."""
+    """Embeddings in, logits of chosen rows out. `model` is a transformers model, in peft's wrapper for LoRA."""
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -145,9 +145,7 @@ def _load_model(config: LanguageConfig) -> nn.Module:
     assert config.path is not None
     _check_folder(config.path, "language.path")
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            config.path, dtype=DTYPES[config.dtype], attn_implementation="sdpa"
-        )
+        return AutoModelForCausalLM.from_pretrained(config.path, dtype=DTYPES[config.dtype])
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"language model '{config.path}' cannot be read: {_first_line(error)}") from error
 
@@ -162,7 +160,7 @@ def _new_model(config: LanguageConfig, vocab_size: int) -> nn.Module:
         model_config = AutoConfig.for_model(settings.pop("model_type", "llama"), **settings)
     except (ValueError, TypeError) as error:
         raise ValueError(f"language.architecture is not usable: {_first_line(error)}") from error
-    model = AutoModelForCausalLM.from_config(model_config, attn_implementation="sdpa")
+    model = AutoModelForCausalLM.from_config(model_config)
     return model.to(DTYPES[config.dtype])
 
 

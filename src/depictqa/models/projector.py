@@ -40,9 +40,7 @@ class Projector(nn.Module):
             )
         self.linear: nn.Module = nn.Linear(in_width, out_width)
         if config.kind == "mlp":
-            self.linear = nn.Sequential(
-                nn.Linear(in_width, out_width), nn.GELU(), nn.Linear(out_width, out_width)
-            )
+            self.linear = nn.Sequential(nn.Linear(in_width, out_width), nn.GELU(), nn.Linear(out_width, out_width))
 
     @property
     def fixed_tokens(self) -> int | None:

@@ -120,7 +120,9 @@ def _kind(trunk: nn.Module) -> str:
     name = type(trunk).__name__
     kinds = {"VisionTransformer": "vit", "ModifiedResNet": "resnet", "TimmModel": "timm"}
     if name not in kinds:
-        raise ValueError(f"vision tower of class {name} is not supported; choose an open_clip ViT, ResNet or timm model")
+        raise ValueError(
+            f"vision tower of class {name} is not supported; choose an open_clip ViT, ResNet or timm model"
+        )
     return kinds[name]
 
 
@@ -138,6 +140,7 @@ def _build_trunk(config: VisionConfig) -> tuple[nn.Module, Any, Any]:
 def _from_architecture(config: VisionConfig) -> nn.Module:
     from open_clip.transformer import VisionTransformer
 
+    assert config.architecture is not None
     try:
         trunk = VisionTransformer(**config.architecture)
     except TypeError as error:

@@ -72,7 +72,7 @@ def test_features_land_in_their_slots(model: DepictQA) -> None:
     embeds = model.embed(batch)
     for row, item in enumerate(encoded):
         for pixels, start, length in zip(item.pixels, item.image_starts, item.image_lengths, strict=True):
-            alone = model.projector(model.vision(torch.from_numpy(pixels).permute(2, 0, 1)[None]))[0]
+            alone = model.projector(model.vision(torch.tensor(pixels).permute(2, 0, 1)[None]))[0]
             torch.testing.assert_close(embeds[row, start : start + length], alone)
         text = item.labels.new_ones(len(item), dtype=torch.bool)
         for start, length in zip(item.image_starts, item.image_lengths, strict=True):
@@ -110,7 +110,7 @@ def test_hidden_tokens_are_not_attended_to(model: DepictQA) -> None:
     torch.testing.assert_close(batch_loss(model(collate([item]))), seen)
     item.hidden[3] = True
     hidden = batch_loss(model(collate([item])))
-    assert abs(float(hidden - seen)) > 1e-6
+    assert abs((hidden - seen).item()) > 1e-6
     item.ids = item.ids.clone()
     item.ids[3] = 11  # what is hidden may be anything
     torch.testing.assert_close(batch_loss(model(collate([item]))), hidden)

@@ -18,7 +18,13 @@ SIDES = st.integers(1, 3000)
 
 @pytest.mark.parametrize(
     ("size", "grid"),
-    [((256, 256), (16, 16)), ((64, 64), (5, 5)), ((1920, 1080), (16, 29)), ((260, 240), (16, 18)), ((500, 230), (16, 35))],
+    [
+        ((256, 256), (16, 16)),
+        ((64, 64), (5, 5)),
+        ((1920, 1080), (16, 29)),
+        ((260, 240), (16, 18)),
+        ((500, 230), (16, 35)),
+    ],
 )
 def test_published_grids(size: tuple[int, int], grid: tuple[int, int]) -> None:
     assert GEOMETRY.grid(size) == grid

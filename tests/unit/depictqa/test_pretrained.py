@@ -57,7 +57,9 @@ def test_checkpoint_of_another_model(model: DepictQA, tmp_path: Path) -> None:
     state["projector.linear.weight"] = torch.zeros(3, 3)
     state["extra"] = torch.zeros(1)
     save_file(state, weights)
-    with pytest.raises(ValueError, match=r"another model.*unexpected extra.*projector.linear.weight has shape \(3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"another model.*unexpected extra.*projector.linear.weight has shape \(3, 3\)"
+    ):
         open_checkpoint(tmp_path / "model")
     weights.write_bytes(b"broken")
     with pytest.raises(ValueError, match="cannot be read"):
@@ -83,9 +85,7 @@ def test_missing_and_broken_folders(model: DepictQA, tmp_path: Path) -> None:
         open_checkpoint(tmp_path / "model")
 
 
-def test_failed_write_leaves_the_old_model(
-    model: DepictQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_leaves_the_old_model(model: DepictQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.save_pretrained(tmp_path / "model")
 
     def full_disk(*args: object, **kwargs: object) -> None:

@@ -9,8 +9,9 @@ from depictqa.prompt import ImageSlot, PromptStyle, Text, render
 from depictqa.sample import Slot, Task, Turn
 
 SYSTEM = (
-    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, and "
-    "polite answers to the human's questions. As an AI assistant, you are performing an image quality assessment task."
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+    "and polite answers to the human's questions. As an AI assistant, you are performing an image quality assessment "
+    "task."
 )
 
 
@@ -57,7 +58,10 @@ def test_plain_tags() -> None:
 def test_several_turns() -> None:
     turns = [Turn("One?", "First."), Turn("Two?", "Second."), Turn("Three?")]
     pieces = render(Task.DESCRIPTION, {Slot.A}, turns, PromptStyle())
-    assert [piece.text for piece in pieces if isinstance(piece, Text) and piece.supervised] == ["First.\n</s>", "Second.\n</s>"]
+    assert [piece.text for piece in pieces if isinstance(piece, Text) and piece.supervised] == [
+        "First.\n</s>",
+        "Second.\n</s>",
+    ]
     assert flat(pieces)[-1] == "USER: Three?\nASSISTANT: "
 
 

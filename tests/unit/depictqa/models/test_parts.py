@@ -120,7 +120,10 @@ def test_gradient_only_where_the_recipe_says(tokenizer_folder: Path, tuning: str
     names = list(DepictQA.build(config).trained_state_dict())
     language = [name for name in names if name.startswith("language.")]
     assert [name for name in names if name.startswith("vision.")] == []
-    assert [name for name in names if name.startswith("projector.")] == ["projector.linear.weight", "projector.linear.bias"]
+    assert [name for name in names if name.startswith("projector.")] == [
+        "projector.linear.weight",
+        "projector.linear.bias",
+    ]
     if tuning == "lora":
         assert len(language) == 2 * 4 * 2 and all("lora_" in name for name in language)
     else:
