@@ -63,7 +63,8 @@ class ScaleConfig:
 @dataclass
 class LoaderConfig:
     """What every data module takes. `batch_size` is samples an optimiser step, over all processes; `token_budget`
-    padded tokens a micro-batch, which bounds memory. `crop`: the random crop of training."""
+    padded tokens a micro-batch, which bounds memory. `crop`: the random crop of training. `epochs` that the plan looks
+    ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
 
     _target_: str = MISSING
     batch_size: int = 16
@@ -71,7 +72,9 @@ class LoaderConfig:
     num_workers: int = 0
     seed: int = 131
     crop: bool = True
+    epochs: int = 1
     max_skipped: float = 0.01
+    pin_memory: bool | None = None
 
 
 @dataclass
@@ -127,6 +130,35 @@ class TrainerConfig:
 
 
 @dataclass
+class EvaluationConfig:
+    """What is measured after training and by `program=evaluate`.
+
+    `limit` bounds each benchmark's samples with a reference, and those without; null takes all. `results` is a
+    finished run's folder whose figures are made again from its results, without a model.
+    """
+
+    split: str = "test"
+    limit: int | None = None
+    max_new_tokens: int = 400
+    batch_size: int = 32
+    baselines: bool = True
+    results: str | None = None
+
+
+@dataclass
+class EvaluationConfig:
+    """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without;
+    `baselines`: PSNR and SSIM beside the comparisons. `results`: a finished run's folder, to make its table again."""
+
+    split: str = "test"
+    limit: int | None = None
+    max_new_tokens: int = 400
+    batch_size: int = 32
+    baselines: bool = True
+    results: str | None = None
+
+
+@dataclass
 class LoggerConfig:
     """Metrics go to `metrics.csv` always, and to W&B where `wandb` is on: offline unless there is a login.
 
@@ -146,7 +178,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: LoaderConfig = field(default_factory=LoaderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    evaluation: Any = None
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)

@@ -64,9 +64,7 @@ class PixelMetric:
             found = ", ".join(f"{slot} {width}x{height}" for slot, (width, height) in sizes.items())
             return Reply("", reason=f"{self.name} needs images of one size, got {found}")
         if min(sizes[Slot.REFERENCE]) < self.min_side:
-            return Reply(
-                "", reason=f"{self.name} needs {self.min_side} pixels a side, got {sizes[Slot.REFERENCE]}"
-            )
+            return Reply("", reason=f"{self.name} needs {self.min_side} pixels a side, got {sizes[Slot.REFERENCE]}")
         pixels = {slot: _pixels(sample, slot) for slot in sizes}
         images = torch.stack([pixels[Slot.A], pixels[Slot.B]])
         a, b = self.similarity(images, pixels[Slot.REFERENCE].expand_as(images)).tolist()

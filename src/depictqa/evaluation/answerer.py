@@ -53,9 +53,7 @@ class ModelAnswerer:
 
     needs_reference = False
 
-    def __init__(
-        self, model: DepictQA, max_new_tokens: int = 400, batch_size: int = 16, name: str = MODEL
-    ) -> None:
+    def __init__(self, model: DepictQA, max_new_tokens: int = 400, batch_size: int = 16, name: str = MODEL) -> None:
         self.model = model
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size

@@ -77,9 +77,7 @@ class HeldOutLoss:
     def ask(self, answerer: ModelAnswerer, samples: Sequence[Sample]) -> list[Result]:
         losses = answerer.losses(samples)
         return [
-            make_result(
-                sample, self.name, answerer.name, loss=loss, reason=None if loss is not None else _CUT
-            )
+            make_result(sample, self.name, answerer.name, loss=loss, reason=None if loss is not None else _CUT)
             for sample, loss in zip(samples, losses, strict=True)
         ]
 

@@ -61,9 +61,7 @@ def evaluate_held_out(
                     add(benchmark, metric)
     held_out = HeldOutLoss(of_tasks(samples, set(Task), limit))
     if not len(held_out.samples):
-        raise ValueError(
-            "no held-out samples to evaluate on; build the test split (data.root, evaluation.split)"
-        )
+        raise ValueError("no held-out samples to evaluate on; build the test split (data.root, evaluation.split)")
     add(held_out, answerer)
     return score_all(results)
 

@@ -48,9 +48,7 @@ class Result:
         try:
             return json.dumps(record, ensure_ascii=False, allow_nan=False, default=dict)
         except ValueError as error:
-            raise ValueError(
-                f"result '{self.key}' of {self.benchmark}: a number is infinite or NaN"
-            ) from error
+            raise ValueError(f"result '{self.key}' of {self.benchmark}: a number is infinite or NaN") from error
 
     @classmethod
     def from_line(cls, line: str) -> Result:

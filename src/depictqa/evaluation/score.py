@@ -54,20 +54,15 @@ def _score_alike(results: Sequence[Result]) -> dict[str, float]:
     """
     if not results:
         return {}
-    tasks = {
-        task: [r for r in results if r.task is task] for task in Task if any(r.task is task for r in results)
-    }
-    losses = [result.loss for result in results if result.loss is not None]
-    if losses:
-        metrics = {"loss": _mean(losses), "n": float(len(losses))}
-        for task, some in tasks.items():
-            metrics[f"loss_{task}"] = _mean([result.loss for result in some if result.loss is not None])
-        return metrics
+    tasks = {task: [r for r in results if r.task is task] for task in Task if any(r.task is task for r in results)}
+    if any(result.loss is not None for result in results):
+        known = {task: [r.loss for r in some if r.loss is not None] for task, some in tasks.items()}
+        losses = [loss for some in known.values() for loss in some]
+        by_task = {f"loss_{task}": _mean(some) for task, some in known.items() if some}
+        return {"loss": _mean(losses), "n": float(len(losses)), **by_task}
     if len(tasks) == 1:
         return _score_task(*next(iter(tasks.items())))
-    return {
-        f"{task}/{name}": v for task, some in tasks.items() for name, v in _score_task(task, some).items()
-    }
+    return {f"{task}/{name}": v for task, some in tasks.items() for name, v in _score_task(task, some).items()}
 
 
 def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
@@ -77,14 +72,8 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     else:
         metrics["share_parsed"] = sum(result.parsed is not None for result in results) / len(results)
         metrics |= _statements(results)
-        metrics |= {
-            f"target/{name}": v
-            for name, v in _statements(_of_targets(results)).items()
-            if name in _OF_TARGETS
-        }
-        metrics |= {
-            f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()
-        }
+        metrics |= {f"target/{name}": v for name, v in _statements(_of_targets(results)).items() if name in _OF_TARGETS}
+        metrics |= {f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()}
     if task is Task.REASONING:
         metrics |= {f"conclusion_{name}": v for name, v in _better(results).items() if name != "n"}
     confidences = [result.confidence for result in results if result.confidence is not None]
@@ -124,9 +113,7 @@ def _of_targets(results: Sequence[Result]) -> list[Result]:
     """
     read = []
     for result in results:
-        slots = [
-            Slot(slot) for slot in result.truth.get("questionnaires", result.truth.get("distortions", {}))
-        ]
+        slots = [Slot(slot) for slot in result.truth.get("questionnaires", result.truth.get("distortions", {}))]
         parsed = read_answer(result.task, result.target, slots)[0] if slots else None
         read.append(replace(result, parsed=parsed))
     return read

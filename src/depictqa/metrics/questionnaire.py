@@ -16,9 +16,7 @@ ASKED = (*FIELDS, "overall", "texture_damage")
 """What is scored. The category of texture is not: the parser does not read it."""
 
 
-def field_accuracy(
-    stated: Sequence[Mapping[str, str] | None], truth: Sequence[Mapping[str, str]]
-) -> dict[str, float]:
+def field_accuracy(stated: Sequence[Mapping[str, str] | None], truth: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """Share of images whose field is stated as it is, per field and as their mean `field_accuracy`.
 
     A field that the text leaves open (or all of them: None) is wrong; one that the truth leaves open is not
@@ -39,9 +37,7 @@ def field_accuracy(
     return metrics
 
 
-def distortion_accuracy(
-    named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]
-) -> dict[str, float]:
+def distortion_accuracy(named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]) -> dict[str, float]:
     """Are an image's distortions named, and no others?
 
     `distortion_accuracy`: share of distorted images whose set of names is exactly the true one (chance for
@@ -66,9 +62,7 @@ def distortion_accuracy(
     return metrics
 
 
-def f1_by_class(
-    named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]
-) -> dict[str, float]:
+def f1_by_class(named: Sequence[Collection[str] | None], truth: Sequence[Collection[str]]) -> dict[str, float]:
     """`2 TP / (2 TP + FP + FN)` of each class that is true or named for some image."""
     hits: Counter[str] = Counter()
     misses: Counter[str] = Counter()  # false positives and false negatives: F1 weighs them alike

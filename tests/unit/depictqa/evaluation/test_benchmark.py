@@ -18,8 +18,7 @@ WITHOUT = {Slot.A: (16, 16), Slot.B: (16, 16)}
 def comparisons(number: int) -> list[Sample]:
     """Every second one with a reference; A is always better."""
     return [
-        make_sample(sizes=WITHOUT if n % 2 else WITH, key=f"k{n}", truth=Truth(better=Slot.A))
-        for n in range(number)
+        make_sample(sizes=WITHOUT if n % 2 else WITH, key=f"k{n}", truth=Truth(better=Slot.A)) for n in range(number)
     ]
 
 
@@ -53,9 +52,7 @@ class Lazy(Sequence):
 
     def entry(self, index):
         sample = self.samples[index]
-        return type(
-            "Entry", (), {"key": sample.key, "task": sample.task, "slots": dict.fromkeys(sample.images)}
-        )
+        return type("Entry", (), {"key": sample.key, "task": sample.task, "slots": dict.fromkeys(sample.images)})
 
 
 def test_results_come_in_order_and_are_left_on_disk(tmp_path):

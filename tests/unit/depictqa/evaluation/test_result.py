@@ -94,9 +94,7 @@ def test_a_sample_brings_its_truth():
     result = make_result(sample, "comparison", "depictqa", "Image A", parsed="a")
     assert (result.full_reference, result.question, result.target) == (False, "Which?", "Image B")
     assert result.truth["better"] == "b" and result.truth["vote"] == 0.8
-    assert result.truth["distortions"] == {
-        "a": [{"name": "noise", "function": "gaussian_noise_rgb", "severity": 4}]
-    }
+    assert result.truth["distortions"] == {"a": [{"name": "noise", "function": "gaussian_noise_rgb", "severity": 4}]}
     assert result.truth["questionnaires"]["a"]["noise"] == "severe"
     assert "texture" not in result.truth["questionnaires"]["a"]
     assert Result.from_line(result.to_line()) == result

@@ -22,11 +22,7 @@ def picks(*better, **change):
 
 def test_comparisons_with_and_without_reference_apart():
     got = score([*picks("a", "b"), *picks("a", None, full_reference=False)])
-    assert (
-        got["accuracy"] == 0.5
-        and got["accuracy_parsed"] == pytest.approx(2 / 3)
-        and got["share_parsed"] == 0.75
-    )
+    assert got["accuracy"] == 0.5 and got["accuracy_parsed"] == pytest.approx(2 / 3) and got["share_parsed"] == 0.75
     assert got["full_reference/accuracy"] == 0.5 and got["no_reference/accuracy_parsed"] == 1
     assert (got["n"], got["full_reference/n"], got["no_reference/n"]) == (4, 2, 2)
 

@@ -1,0 +1,50 @@
+"""The model that a command is about: `checkpoint=...`, or that of the newest run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from depictqa.models.depictqa import DepictQA
+
+
+def open_model(cfg: DictConfig) -> DepictQA:
+    """On the GPU where there is one and `trainer.accelerator` does not forbid it, else on the CPU.
+
+    A released `ckpt.pt` takes its bases from `model.vision.weights` and `model.language.path`, or from beside it, and
+    what it does not say of itself from `model.language.lora_alpha`, `model.prompt.unique_tags` and
+    `model.projector.num_heads`.
+    """
+    path = Path(cfg.checkpoint) if cfg.checkpoint is not None else newest_model(Path(cfg.paths.runs))
+    if cfg.checkpoint is None:
+        print(f"no checkpoint= given: using the newest, {path}", file=sys.stderr)
+
+    import torch
+
+    from depictqa.pretrained import open_checkpoint
+
+    model = open_checkpoint(
+        path,
+        vision=cfg.model.vision.weights,
+        language=cfg.model.language.path,
+        lora_alpha=cfg.model.language.lora_alpha,
+        unique_tags=cfg.model.prompt.unique_tags,
+        abstractor_heads=cfg.model.projector.num_heads,
+    )
+    gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    return model.to("cuda" if gpu else "cpu").eval()
+
+
+def newest_model(runs: Path) -> Path:
+    """The `model/` that was written last under `runs`; FileNotFoundError where there is none."""
+    weights = sorted(runs.glob("**/model/model.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not weights:
+        raise FileNotFoundError(
+            f"no checkpoint= given and no trained model under '{runs}'; train one first "
+            "(python run.py experiment=full_mix) or give checkpoint=DIR_OR_CKPT"
+        )
+    return weights[-1].parent

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from depictqa.batch import collate
+from depictqa.evaluation.answerer import ModelAnswerer
+from depictqa.evaluation.held_out import evaluate_held_out, score_folder
+from depictqa.evaluation.result import read_results
+from depictqa.loss import sample_losses
+from depictqa.sample import Slot, Task, Truth
+from depictqa.testing import make_sample, mixed_samples, tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_model(tiny_tokenizer(tmp_path_factory.mktemp("tokenizer")))
+
+
+def pairs():
+    with_reference = {slot: (48, 48) for slot in Slot}
+    return [
+        make_sample(key=f"pair{n}", sizes=None if n % 2 else with_reference, truth=Truth(better=Slot.A), seed=n)
+        for n in range(4)
+    ]
+
+
+def test_a_model_is_evaluated_on_every_task_and_its_scores_come_from_the_files(model, tmp_path):
+    samples = [*mixed_samples(), *pairs()]
+    told = []
+    scores = evaluate_held_out(
+        model, samples, tmp_path, max_new_tokens=4, batch_size=3, progress=lambda *what: told.append(what)
+    )
+    assert set(scores) == {
+        ("comparison", "depictqa"),
+        ("comparison", "psnr"),
+        ("comparison", "ssim"),
+        ("description", "depictqa"),
+        ("reasoning", "depictqa"),
+        ("loss", "depictqa"),
+    }
+    assert scores["comparison", "psnr"]["n"] == 2  # of the pairs whose truth is known, those with a reference
+    assert scores["loss", "depictqa"]["n"] == len(samples)
+    assert score_folder(tmp_path) == scores
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {
+        f"{name}.jsonl"
+        for name in ("comparison", "comparison.psnr", "comparison.ssim", "description", "reasoning", "loss")
+    }
+    assert ("loss (depictqa)", len(samples), len(samples)) in told
+
+
+def test_answers_and_scores_are_the_models_own(model, tmp_path):
+    from depictqa.scoring import probability_of_a
+
+    samples = pairs()
+    evaluate_held_out(model, samples, tmp_path, max_new_tokens=4, batch_size=3, baselines=False)
+    results = read_results(tmp_path / "results" / "comparison.jsonl")
+    assert [r.prediction for r in results] == [a.text for a in model.answer(samples, 4)]
+    assert [r.scores["a"] for r in results] == pytest.approx(probability_of_a(model, samples).tolist(), abs=1e-5)
+    losses = [r.loss for r in read_results(tmp_path / "results" / "loss.jsonl")]
+    with torch.inference_mode():
+        alone = [sample_losses(model(collate([model.encoder.encode(sample)]))).item() for sample in samples]
+    assert losses == pytest.approx(alone, abs=1e-4)
+
+
+def test_evaluation_leaves_a_training_model_training(model):
+    model.train()
+    try:
+        ModelAnswerer(model, max_new_tokens=2).losses(pairs())
+        ModelAnswerer(model, max_new_tokens=2).answer(pairs())
+        assert model.training
+    finally:
+        model.eval()
+
+
+def test_an_answer_that_is_cut_off_has_no_loss(model, tmp_path):
+    long = make_sample(Task.DESCRIPTION, question="why? " * 600, answer="blur", key="long")
+    scores = evaluate_held_out(model, [long, *pairs()], tmp_path, max_new_tokens=2, baselines=False)
+    assert scores["loss", "depictqa"]["n"] == 4
+    (cut,) = [r for r in read_results(tmp_path / "results" / "loss.jsonl") if r.key == "long"]
+    assert cut.loss is None and "max_text_tokens" in cut.reason
+
+
+def test_nothing_to_evaluate_on_is_said(model, tmp_path):
+    with pytest.raises(ValueError, match="no held-out samples"):
+        evaluate_held_out(model, [], tmp_path)
+    assert not list(tmp_path.rglob("*.jsonl"))
