@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 
 def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Flat metrics of a live model, `test/<benchmark>/<metric>`; results in `folder`/results, a table on the console."""
+    """Flat metrics of a model, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console."""
     options = cfg.evaluation
     data = instantiate(cfg.data, encoder=model.encoder)
     scores = evaluate_held_out(

@@ -32,11 +32,12 @@ def score(results: Sequence[Result]) -> dict[str, float]:
 
 
 def score_all(results: Iterable[Result]) -> Scores:
-    """Results of any number of benchmarks and models, in order of their first appearance."""
+    """Results of any number of benchmarks and models; the model under test stands before baselines, the loss last."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         groups.setdefault((result.benchmark, result.model), []).append(result)
-    return {group: score(some) for group, some in groups.items()}
+    order = sorted(groups, key=lambda group: (group[0] == "loss", group[0], group[1] != MODEL, group[1]))
+    return {group: score(groups[group]) for group in order}
 
 
 def flat_metrics(scores: Scores, prefix: str = "test") -> dict[str, float]:

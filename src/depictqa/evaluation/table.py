@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.score import FULL, NONE, Scores
 
 HEADLINES = (
@@ -51,6 +52,9 @@ def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str
         table.add_column(column)
     for column in ("with reference", "without", "all"):
         table.add_column(column, justify="right")
+    if any(model != MODEL for _, model in scores):
+        table.caption = "Baselines need a reference and skip samples without one; their exact ties count half."
+        table.caption_justify = "left"
     previous = None
     for (benchmark, model), values in scores.items():
         for name in metrics:
