@@ -1,0 +1,227 @@
+"""The JSON metas of the DepictQA releases (MBAPPS, DQ-495K) as records: arrays of objects, images by path.
+
+A training object holds `task_type`, `image_ref`, `image_A`, `image_B` (`image` for content descriptions)
+and `conversations`; a test object `id`, the images, `query` and `answer`. What else it may tell of the
+truth is read where it is there: `A_better_B`, the questionnaire's `texture`, `distortion` and `overall`,
+and DQ-495K's distortion classes, functions and severities. Objects about the same images become one record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from datamodules.meta_truth import truth_of
+from datamodules.parts import Part
+from datamodules.records import Record, RecordSample
+from depictqa.official import ReleasedTask, parse_task
+from depictqa.prompt import IMAGE_MARKER
+from depictqa.sample import Slot, Task, Turn
+
+LICENCE = "as each released dataset states"
+FIELDS = {Slot.REFERENCE: "image_ref", Slot.A: "image_A", Slot.B: "image_B"}
+LONG_ANSWER = 22  # words; the release calls answers of that many and more long
+# The release names a task by its images alone; what is asked follows from the kind of file it stands in.
+ASKED = {
+    ("templated", Task.DESCRIPTION): Task.IDENTIFICATION,
+    ("detailed", Task.COMPARISON): Task.REASONING,
+}
+
+
+@dataclass(frozen=True)
+class MetaSample:
+    """One object of a file: where it stands, its images' paths under the data root, and what is asked."""
+
+    origin: str
+    name: str
+    images: Mapping[Slot, str]
+    reference: str
+    sample: RecordSample
+
+
+def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
+    """All metas under the data root `raw`, sorted into sources and splits.
+
+    `held_out` is the share of training references that go to `val`, which the releases do not have; which
+    ones is a function of name and seed. Raises ValueError or FileNotFoundError naming file, record and
+    field.
+    """
+    if not 0 <= held_out < 1:
+        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+    if not raw.is_dir():
+        raise FileNotFoundError(
+            f"'{raw}' is not a folder; give the data root that holds images and metas (raw)"
+        )
+    found: dict[tuple[str, str], list[MetaSample]] = {}
+    files = sorted(path for path in raw.rglob("*.json") if path.parent.name.startswith("metas"))
+    files = files or sorted(raw.glob("*.json"))
+    for path in files:
+        split, samples = read_metas(path, raw)
+        for sample in samples:
+            place = "val" if split == "train" and _is_held_out(sample, seed, held_out) else split
+            found.setdefault((_source_of(sample.sample.task), place), []).append(sample)
+    if not found:
+        raise ValueError(f"'{raw}' holds no metas; put them into folders named metas, or beside the images")
+    ordered = sorted(found)
+    grouped = {place: group(found[place]) for place in ordered}
+    return [Part(*place, len(grouped[place]), _records(grouped[place], raw)) for place in ordered]
+
+
+def read_metas(path: Path, root: Path) -> tuple[str, list[MetaSample]]:
+    """The split that a file is of, and its objects. Every image's file must be there."""
+    try:
+        objects = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not JSON: {error}; copy it again") from error
+    if not isinstance(objects, list) or not objects:
+        raise ValueError(f"'{path}' holds no array of records; metas are a JSON array of at least one object")
+    for number, value in enumerate(objects):
+        if not isinstance(value, dict):
+            raise ValueError(f"'{path}' record {number}: expected an object, got {type(value).__name__}")
+    is_train = all("conversations" in value for value in objects)
+    split = "val" if path.stem.startswith("val") else "train" if is_train else "test"
+    kind = _kind_of_file(path, objects)
+    return split, [
+        _read(value, f"'{path}' record {number}", root, kind) for number, value in enumerate(objects)
+    ]
+
+
+def group(samples: Sequence[MetaSample]) -> list[list[MetaSample]]:
+    """Samples whose images can share one record: the same A and B, and no two different references."""
+    groups: dict[tuple[str | None, str | None], list[list[MetaSample]]] = {}
+    for sample in samples:
+        assessed = (sample.images.get(Slot.A), sample.images.get(Slot.B))
+        candidates = groups.setdefault(assessed, [])
+        reference = sample.images.get(Slot.REFERENCE)
+        for members in candidates:
+            known = {member.images[Slot.REFERENCE] for member in members if Slot.REFERENCE in member.images}
+            if reference is None or not known or reference in known:
+                members.append(sample)
+                break
+        else:
+            candidates.append([sample])
+    return [members for candidates in groups.values() for members in candidates]
+
+
+def _records(groups: Sequence[Sequence[MetaSample]], root: Path) -> Iterator[tuple[str, Record]]:
+    for number, members in enumerate(groups):
+        paths = {slot: path for member in members for slot, path in member.images.items()}
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", members[0].name).strip("-")[:60]
+        key = f"{number:06d}-{name}" if name else f"{number:06d}"
+        images: dict[Slot, Any] = {slot: (root / path).read_bytes() for slot, path in paths.items()}
+        reference = next((member.reference for member in members if member.reference), "")
+        yield members[0].origin, Record(key, images, tuple(member.sample for member in members), reference)
+
+
+def _read(value: Mapping[str, Any], where: str, root: Path, kind: str) -> MetaSample:
+    released = _task(value, where)
+    if released.task is Task.CONTENT:
+        images = {Slot.A: _path(value, "image", where, root)}
+    else:
+        images = {slot: _path(value, FIELDS[slot], where, root) for slot in released.slots}
+    task = ASKED.get((kind, released.task), released.task)
+    truth = truth_of(value, task, images.keys(), where)
+    if task is Task.DESCRIPTION and any(truth.distortions.values()):
+        task = Task.ASSESSMENT  # DQ-495K's texts weigh known distortions; MBAPPS's describe a questionnaire
+    sample = RecordSample(task, tuple(images), _dialogue(value, where), truth)
+    reference = value.get("image_ref")
+    origin = reference if isinstance(reference, str) else images[Slot.A] if task is Task.CONTENT else ""
+    return MetaSample(where, str(value.get("id", "")), images, origin, sample)
+
+
+def _task(value: Mapping[str, Any], where: str) -> ReleasedTask:
+    """By name; a test object without one shows by its images what is asked."""
+    name = value.get("task_type")
+    if name is None and "conversations" not in value:
+        filled = {slot for slot, field in FIELDS.items() if value.get(field)}
+        name = (
+            "quality_compare"
+            if {Slot.A, Slot.B} <= filled
+            else f"quality_single_{'B' if Slot.B in filled else 'A'}"
+        )
+        name += "" if Slot.REFERENCE in filled else "_noref"
+    if name is None:
+        raise ValueError(f"{where}: field 'task_type' is missing; add it")
+    try:
+        return parse_task(str(name))
+    except ValueError as error:
+        raise ValueError(f"{where}: field 'task_type': {error}") from None
+
+
+def _path(value: Mapping[str, Any], field: str, where: str, root: Path) -> str:
+    path = value.get(field)
+    if not isinstance(path, str) or not path:
+        state = "missing" if path is None else f"{path!r}, not a path"
+        raise ValueError(
+            f"{where}: field '{field}' is {state}; its task '{value.get('task_type')}' needs that image"
+        )
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError(
+            f"{where}: field '{field}': '{path}' leaves the data root; give a path relative to it"
+        )
+    if not (root / path).is_file():
+        raise FileNotFoundError(f"{where}: field '{field}': image '{root / path}' not found; put it there")
+    return path
+
+
+def _dialogue(value: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
+    if "conversations" not in value:
+        return (Turn(_question(_text(value, "query", where)), _text(value, "answer", where)),)
+    said = value["conversations"]
+    if not isinstance(said, list) or not said or len(said) % 2:
+        raise ValueError(
+            f"{where}: field 'conversations' must list human and gpt in turn, got {type(said).__name__}"
+        )
+    turns = []
+    for human, gpt in zip(said[::2], said[1::2], strict=True):
+        for entry, speaker in ((human, "human"), (gpt, "gpt")):
+            if not isinstance(entry, dict) or entry.get("from") != speaker:
+                raise ValueError(
+                    f"{where}: field 'conversations' has no '{speaker}' in its place; human comes first"
+                )
+        question, answer = (_text(entry, "value", f"{where} conversations") for entry in (human, gpt))
+        turns.append(Turn(_question(question), answer))
+    return tuple(turns)
+
+
+def _question(text: str) -> str:
+    """Without the marker and its line: the prompt says where images stand."""
+    return text.replace(f"{IMAGE_MARKER}\n", "").replace(f"\n{IMAGE_MARKER}", "").replace(IMAGE_MARKER, "")
+
+
+def _text(value: Mapping[str, Any], field: str, where: str) -> str:
+    if field not in value:
+        raise ValueError(f"{where}: field '{field}' is missing; add it")
+    if not isinstance(value[field], str):
+        raise ValueError(f"{where}: field '{field}' must be text, got {type(value[field]).__name__}")
+    return value[field]
+
+
+def _kind_of_file(path: Path, objects: Sequence[Mapping[str, Any]]) -> str:
+    """Whether a file's answers are templated or detailed: by its name, its forms or its usual length."""
+    if "detail" in path.stem or any("texture" in value for value in objects):
+        return "detailed"
+    answers = []
+    for value in objects:
+        said = value.get("conversations") or [{}]
+        answer = value.get("answer", said[-1].get("value") if isinstance(said[-1], dict) else None)
+        answers.append(len(answer.split()) if isinstance(answer, str) else 0)
+    return "detailed" if sorted(answers)[len(answers) // 2] >= LONG_ANSWER else "templated"
+
+
+def _source_of(task: Task) -> str:
+    if task is Task.CONTENT:
+        return "external"
+    return "templated" if task in (Task.COMPARISON, Task.RATING, Task.IDENTIFICATION) else "detailed"
+
+
+def _is_held_out(sample: MetaSample, seed: int, share: float) -> bool:
+    """By reference, so that a photo is on one side only; by the assessed images where none is told."""
+    name = sample.reference or "|".join(sorted(sample.images.values()))
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
