@@ -97,3 +97,13 @@ def test_an_image_over_the_limit_is_refused_before_it_is_decoded(photo, monkeypa
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"photo\.jpg.*100"):
         assess.run(config(f"image={photo}"))
+
+
+def test_released_weights_answer_too(capsys):
+    zoo = ROOT / "tests" / "golden" / "official_tiny"
+    images = [f"image={zoo}/images/a.png", f"other={zoo}/images/b.png", f"reference={zoo}/images/ref.png"]
+    cfg = config(f"checkpoint={zoo}/ckpt.pt", "model.language.lora_alpha=8", *images, "format=json")
+    found = assess.run(cfg)
+    record = json.loads(capsys.readouterr().out)
+    assert record["probability_of_a"] == found["probability_of_a"]
+    assert list(record["images"]) == ["reference", "a", "b"]
