@@ -131,22 +131,6 @@ class TrainerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """What is measured after training and by `program=evaluate`.
-
-    `limit` bounds each benchmark's samples with a reference, and those without; null takes all. `results` is a
-    finished run's folder whose figures are made again from its results, without a model.
-    """
-
-    split: str = "test"
-    limit: int | None = None
-    max_new_tokens: int = 400
-    batch_size: int = 32
-    baselines: bool = True
-    results: str | None = None
-
-
-@dataclass
-class EvaluationConfig:
     """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without;
     `baselines`: PSNR and SSIM beside the comparisons. `results`: a finished run's folder, to make its table again."""
 
