@@ -167,11 +167,11 @@ class PlannedLoader:
             )
 
 
-class HeldOut(Dataset[Batch]):
+class HeldOut(Dataset[Batch | str]):
     """Samples in batches of like length within the token budget, without crops, shared out over ranks.
 
-    All ranks get equally many batches where there are enough samples. A sample that cannot be read is an
-    error.
+    All ranks get equally many batches where there are enough samples. In place of a batch with a sample that
+    cannot be read stands the reason: an exception would reach the main process as a page of text.
     """
 
     def __init__(
@@ -198,8 +198,11 @@ class HeldOut(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.bins)
 
-    def __getitem__(self, number: int) -> Batch:
-        return collate([self.encoder.encode(self.samples[int(index)]) for index in self.bins[number]])
+    def __getitem__(self, number: int) -> Batch | str:
+        try:
+            return collate([self.encoder.encode(self.samples[int(index)]) for index in self.bins[number]])
+        except (ValueError, OSError) as error:
+            return str(error)
 
 
 class HeldOutLoader:
@@ -212,7 +215,10 @@ class HeldOutLoader:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(in_order(self.batches, range(len(self)), self.num_workers, self.pin_memory))
+        for batch in in_order(self.batches, range(len(self)), self.num_workers, self.pin_memory):
+            if isinstance(batch, str):
+                raise ValueError(f"held-out samples must all be readable: {batch}")
+            yield batch
 
 
 def in_order(
