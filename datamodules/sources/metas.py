@@ -58,7 +58,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
             f"'{raw}' is not a folder; give the data root that holds images and metas (raw)"
         )
     found: dict[tuple[str, str], list[MetaSample]] = {}
-    files = sorted(path for path in raw.rglob("*.json") if path.parent.name.startswith("metas"))
+    files = sorted(path for path in raw.rglob("*.json") if _in_metas(path.relative_to(raw)))
     files = files or sorted(raw.glob("*.json"))
     for path in files:
         split, samples = read_metas(path, raw)
@@ -212,6 +212,11 @@ def _kind_of_file(path: Path, objects: Sequence[Mapping[str, Any]]) -> str:
         answer = value.get("answer", said[-1].get("value") if isinstance(said[-1], dict) else None)
         answers.append(len(answer.split()) if isinstance(answer, str) else 0)
     return "detailed" if sorted(answers)[len(answers) // 2] >= LONG_ANSWER else "templated"
+
+
+def _in_metas(path: Path) -> bool:
+    """`BAPPS/metas/train.json`, `KADIS700K/metas_combine/A_sd_md/train.json`."""
+    return any(folder.startswith("metas") for folder in path.parts[:-1])
 
 
 def _source_of(task: Task) -> str:
