@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -15,7 +14,7 @@ from depictqa.evaluation.held_out import METRICS, Progress, evaluate_held_out, s
 from depictqa.evaluation.score import Scores, flat_metrics
 from depictqa.evaluation.table import results_table
 from experiments.checkpoints import open_model
-from experiments.prepare import build_synthetic
+from experiments.prepare import build_synthetic, open_data
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -47,7 +46,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]:
     """Flat metrics of a model, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console."""
     options = cfg.evaluation
-    data = instantiate(cfg.data, encoder=model.encoder)
+    data = open_data(cfg, model.encoder)
     scores = evaluate_held_out(
         model,
         data.samples(options.split),

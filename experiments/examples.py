@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 
 from depictqa.generation import Answer
+from depictqa.models.depictqa import DepictQA
 from depictqa.sample import Sample, Slot
 
 
@@ -29,8 +30,9 @@ class GeneratedExamples(Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn != "fit" or not trainer.is_global_zero or not self.samples:
             return
+        model = cast(DepictQA, pl_module.model)
         with trainer.precision_plugin.forward_context():
-            answers = pl_module.model.answer(self.samples, self.max_new_tokens)
+            answers = model.answer(self.samples, self.max_new_tokens)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             for sample, answer in zip(self.samples, answers, strict=True):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-
-MARKER = "build.json"
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -27,28 +24,13 @@ def prepare(cfg: DictConfig) -> None:
 
 
 def build_synthetic(out: Path, options: dict[str, Any]) -> None:
-    """Shards and tokenizer in `out`, unless those of the same `options` are there already.
-
-    A folder of other options is replaced, if it is one of ours. The new one appears whole or not at all.
-    """
-    marker = out / MARKER
-    if marker.is_file() and json.loads(marker.read_text()) == options:
-        return
-    if out.exists() and not marker.is_file() and any(out.iterdir()):
-        raise ValueError(f"{out} holds something else than the embedded data; move it away, or set paths.data")
+    """Shards and tokenizer of the embedded data in `out`; those that were made with the same `options` are kept."""
     from datamodules.sources import synthetic
 
-    print(f"building the embedded data in {out}", flush=True)
-    beside = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        synthetic.build(beside, **options)
-        (beside / MARKER).write_text(json.dumps(options, indent=2) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(beside, out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    start = time.perf_counter()
+    synthetic.build(out, **options)
+    if (seconds := time.perf_counter() - start) > 5:
+        print(f"built the embedded data in {out} ({seconds:.0f} s)", flush=True)
 
 
 def missing_weights(cfg: DictConfig) -> Iterator[str]:
@@ -78,4 +60,10 @@ def missing_data(cfg: DictConfig) -> Iterator[str]:
     for name, source in sources.items():
         key = f"data.sources.{name}.root" if name else "data.root"
         if not (Path(source.root) / "train" / "manifest.json").is_file():
-            yield f"shards at {source.root}/train ({key}; `python run.py program=build source=NAME raw=DIR out={source.root}`)"
+            yield f"shards at {source.root}/train ({key}; `run.py program=build source=NAME raw=DIR out={source.root}`)"
+
+
+def open_data(cfg: DictConfig, encoder: Any) -> Any:
+    """The configured data module. (`instantiate(cfg.data, encoder=...)` would turn the encoder, a dataclass, into a
+    configuration of its own.)"""
+    return instantiate(cfg.data, _partial_=True, _convert_="all")(encoder=encoder)

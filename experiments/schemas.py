@@ -46,9 +46,18 @@ class RepeatsConfig:
 
 @dataclass
 class SyntheticConfig:
-    """The embedded data, built on the spot: how many records of each source. `photos` is a folder of one's own."""
+    """The embedded data, built on the spot: settings of `datamodules.sources.synthetic.build`, and a folder of
+    `photos` of one's own."""
 
     photos: str | None = None
+    seed: int = MISSING
+    num_templated: int = MISSING
+    num_detailed: int = MISSING
+    num_external: int = MISSING
+    num_val: int = MISSING
+    num_test: int = MISSING
+    crop_size: int = MISSING
+    vocab_size: int = MISSING
 
 
 @dataclass
@@ -168,6 +177,7 @@ class RunConfig:
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     name: str = MISSING
     seed: int = 131
+    photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
     # train
     resume: str | None = None  # a run's folder
     # evaluate, assess

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.prepare import prepare
+from experiments.prepare import open_data, prepare
 from experiments.resume import resumed, rewind_log
 
 
@@ -60,7 +59,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     if cfg.resume:
         rewind_log(folder)
     trainer = build_trainer(cfg, folder)
-    data = instantiate(cfg.data, encoder=model.encoder)
+    data = open_data(cfg, model.encoder)
     num_steps = connect(cfg, folder, trainer, data)
     model.train()  # transformers opens weights in evaluation mode
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
@@ -128,7 +127,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     """Fits the trainer to the data's plan and adds the callbacks. Returns the number of optimiser steps."""
     from lightning.pytorch.callbacks import EarlyStopping
 
-    from depictqa.callbacks import Checkpoints, DataPosition, ProgressLine
+    from depictqa.callbacks import Checkpoints, ProgressLine
     from experiments.examples import GeneratedExamples, spread
 
     options = cfg.trainer
@@ -139,16 +138,9 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     trainer.accumulate_grad_batches = data.accumulate
     steps_between = max(1, data.steps_per_epoch // max(1, options.validations_per_epoch))
     trainer.val_check_interval = steps_between * data.accumulate
-    plan = {
-        "steps per epoch": data.steps_per_epoch,
-        "batches per step": data.accumulate,
-        "processes": trainer.world_size,
-        "seed": cfg.data.seed,
-    }
     samples = spread(data.samples("val"), options.num_examples)
     trainer.callbacks += [
         Checkpoints(folder / "checkpoints", options.checkpoint_every),
-        DataPosition(plan),
         ProgressLine(num_steps, options.progress_every),
         GeneratedExamples(samples, folder / "examples.jsonl", options.example_tokens),
     ]

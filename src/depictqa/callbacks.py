@@ -21,7 +21,7 @@ LAST, BEST = "last.ckpt", "best.ckpt"
 class Checkpoints(Callback):
     """`last.ckpt` every `every` optimiser steps, before each validation and at the end; `best.ckpt` by `monitor`.
 
-    `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the place in the data. It is
+    `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the loader's place in the data. It is
     only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters alone.
     On SIGTERM (`terminate` in a test) the step at hand is finished, `last.ckpt` written, and the process exits
     with 143; in the middle of a validation at once, since the last checkpoint stands right before it.
@@ -57,7 +57,7 @@ class Checkpoints(Callback):
             return
         self._stopping = self._stop_agreed(trainer)
         if self._stopping or trainer.global_step % self.every == 0 or self._validation_follows(trainer, batch_idx):
-            trainer.save_checkpoint(self.folder / LAST)
+            trainer.save_checkpoint(self.folder / LAST, weights_only=False)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -87,7 +87,7 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(self.folder / BEST, weights_only=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.folder / LAST)
+        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
         if self._stopping:
             raise SystemExit(128 + signal.SIGTERM)
 
@@ -96,32 +96,6 @@ class Checkpoints(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_value, self.best_step = state_dict["best_value"], state_dict["best_step"]
-
-
-class DataPosition(Callback):
-    """Puts the place in the data, and the plan it is a place in, into a checkpoint, and refuses another plan's.
-
-    `plan` are plain values that name the plan: its steps per epoch, batches per step, seed, ...
-    """
-
-    def __init__(self, plan: dict[str, Any]) -> None:
-        self.plan = plan
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["data"] = {
-            "epoch": trainer.current_epoch,
-            "batch": trainer.fit_loop.epoch_loop.batch_progress.current.processed,
-            "plan": self.plan,
-        }
-
-    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        saved = checkpoint.get("data", {}).get("plan", {})
-        for name, value in self.plan.items():
-            if saved.get(name) != value:
-                raise ValueError(
-                    f"cannot resume: the checkpoint's plan has {name} {saved.get(name)}, this run's has {value};"
-                    " resume with the run's own data, batch sizes and number of processes (data.*, trainer.*)"
-                )
 
 
 class ProgressLine(Callback):

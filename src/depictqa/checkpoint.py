@@ -29,7 +29,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException as error:
         beside.unlink(missing_ok=True)
         # torch's zip writer hides the OSError of a write behind a RuntimeError of its own
-        failure = error if isinstance(error, OSError) else watched and watched.failure
+        failure = error if isinstance(error, OSError) else getattr(watched, "failure", None)
         if failure is None:
             raise
         kept = "the one before is kept" if path.exists() else "nothing is left there"

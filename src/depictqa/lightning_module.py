@@ -36,7 +36,7 @@ class DepictQAModule(L.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Scalar: the batch's share of the step's loss. The mean over a step's batches and ranks is its samples' mean."""
+        """Scalar: the batch's share of the loss. The mean over a step's batches and ranks is its samples' mean."""
         loss = batch_loss(self.model(batch))
         self._log_step(loss.detach(), batch_idx)
         return loss
@@ -47,8 +47,13 @@ class DepictQAModule(L.LightningModule):
         self._step_loss = self._step_loss + loss
         if (batch_idx + 1) % accumulate == 0:
             self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
-            self.log("train/lr", self.optimizers().param_groups[0]["lr"], rank_zero_only=True)  # type: ignore[union-attr]
+            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], rank_zero_only=True)
             self._step_loss = 0.0
+
+    def on_train_epoch_end(self) -> None:
+        skipped = getattr(self.trainer.train_dataloader, "skipped", None)  # this process's; it warns of each
+        if skipped is not None:
+            self.log("data/skipped", float(skipped), sync_dist=True, reduce_fx="sum")
 
     def on_validation_epoch_start(self) -> None:
         self._validation = defaultdict(lambda: [0.0, 0.0])
@@ -86,7 +91,7 @@ class DepictQAModule(L.LightningModule):
         scheduler = schedule(optimizer, self.optimizer_config, self.num_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
         return {name: value.detach() for name, value in self.model.trained_state_dict().items()}
 
     def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]

@@ -71,6 +71,7 @@ def test_every_point_of_an_ablation_composes(name: str) -> None:
         ("data", {"data": {"batch_sizes": 3}}),
         ("source", {"data": {"sources": {"detailed": {"roots": "x"}}}}),
         ("top", {"seeed": 3}),
+        ("evaluation", {"evaluation": {"spilt": "val"}}),
         ("logger", {"logger": {"wanb": True}}),
     ],
 )

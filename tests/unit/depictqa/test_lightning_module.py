@@ -1,0 +1,154 @@
+"""Training on a tiny model: the steps' losses, what accumulation and validation may not change, what is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from depictqa.batch import Batch, collate
+from depictqa.callbacks import Checkpoints
+from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
+from depictqa.lightning_module import DepictQAModule
+from depictqa.models.config import LanguageConfig
+from depictqa.models.depictqa import DepictQA
+from depictqa.optim import OptimizerConfig
+from depictqa.testing import mixed_samples, tiny_config, tiny_model, tiny_tokenizer
+
+# Losses of five steps on the five samples of `mixed_samples`, in fp32 on a CPU.
+GOLDEN = (5.7463198, 5.5382862, 5.4102998, 5.3155003, 5.2522411)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def lora(tokenizer: Path, dropout: float = 0.5) -> LanguageConfig:
+    language = tiny_config(tokenizer).language
+    language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, dropout
+    return language
+
+
+class Losses(Callback):
+    """Every micro-batch's loss, exactly."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.values.append(outputs["loss"].item() * trainer.accumulate_grad_batches)  # Lightning divided it
+
+
+class Repeated:
+    """A loader that gives the same batches `times` times over."""
+
+    def __init__(self, batches: list[Batch], times: int = 1) -> None:
+        self.batches, self.times = batches, times
+
+    def __len__(self) -> int:
+        return self.times * len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range(self.times):
+            yield from self.batches
+
+
+def step_batches(model: DepictQA, accumulate: int = 1) -> list[Batch]:
+    """`mixed_samples` as one step's micro-batches."""
+    encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
+    parts = [encoded[part::accumulate] for part in range(accumulate)]
+    return [collate(part, denominator=len(encoded) / accumulate) for part in parts]
+
+
+def fit(model: DepictQA, folder: Path, num: int = 5, accumulate: int = 1, **options: Any) -> tuple[list[float], Any]:
+    model.train()
+    losses = Losses()
+    callbacks = [losses, *options.pop("callbacks", [])]
+    trainer = L.Trainer(
+        accelerator="cpu", max_epochs=1, accumulate_grad_batches=accumulate, gradient_clip_val=1.0, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        default_root_dir=folder, callbacks=callbacks, plugins=[AtomicCheckpointIO()], **options,
+    )  # fmt: skip
+    validation = [collate([model.encoder.encode(sample)]) for sample in mixed_samples()]
+    module = DepictQAModule(model, OptimizerConfig(lr=3e-3), num)
+    trainer.fit(module, Repeated(step_batches(model, accumulate), num), Repeated(validation))
+    return losses.values, trainer
+
+
+def test_golden_five_steps(tokenizer: Path, tmp_path: Path) -> None:
+    losses, _ = fit(tiny_model(tokenizer), tmp_path)
+    assert losses == pytest.approx(GOLDEN, rel=2e-4)
+
+
+def test_accumulation_does_not_change_the_step(tokenizer: Path, tmp_path: Path) -> None:
+    whole, cut = tiny_model(tokenizer), tiny_model(tokenizer)
+    losses, _ = fit(whole, tmp_path)
+    parts, _ = fit(cut, tmp_path, accumulate=2)
+    means = [(a + b) / 2 for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    assert means == pytest.approx(losses, rel=1e-5)
+    for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_dropout_does_not_depend_on_validation_in_between(tokenizer: Path, tmp_path: Path) -> None:
+    class Disturb(Callback):
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            torch.rand(17)
+
+    build = lambda: tiny_model(tokenizer, language=lora(tokenizer))  # noqa: E731
+    alone, _ = fit(build(), tmp_path, limit_val_batches=0)
+    disturbed, trainer = fit(build(), tmp_path, val_check_interval=2, callbacks=[Disturb()])
+    without, _ = fit(tiny_model(tokenizer, language=lora(tokenizer, 0.0)), tmp_path, limit_val_batches=0)
+    assert alone == disturbed
+    assert alone != without, "the test needs dropout"
+    assert set(trainer.callback_metrics) >= {"val/loss", "val/compare/loss", "val/content/loss"}
+
+
+def test_validation_is_the_mean_over_samples(tokenizer: Path, tmp_path: Path) -> None:
+    model = tiny_model(tokenizer)
+    _, trainer = fit(model, tmp_path, num=1)
+    values = trainer.callback_metrics
+    names = [sample.key for sample in mixed_samples()]
+    each = [float(values[f"val/{name}/loss"]) for name in names]
+    assert float(values["val/loss"]) == pytest.approx(sum(each) / len(each))
+
+
+def test_a_checkpoint_holds_only_what_was_trained(tokenizer: Path, tmp_path: Path) -> None:
+    model = tiny_model(tokenizer, language=lora(tokenizer))
+    model.vision.requires_grad_(False)
+    fit(model, tmp_path, callbacks=[Checkpoints(tmp_path / "checkpoints")])
+    for name in ("last.ckpt", "best.ckpt"):
+        saved = read_checkpoint(tmp_path / "checkpoints" / name)["state_dict"]
+        assert saved and all("lora" in key or key.startswith("projector") for key in saved)
+        assert set(saved) == set(model.trained_state_dict())
+    assert "optimizer_states" not in read_checkpoint(tmp_path / "checkpoints" / "best.ckpt")
+
+
+def test_a_checkpoint_of_another_model_is_refused_in_one_line(tokenizer: Path, tmp_path: Path) -> None:
+    fit(tiny_model(tokenizer), tmp_path, num=1, callbacks=[Checkpoints(tmp_path)])
+    module = DepictQAModule(tiny_model(tokenizer, language=lora(tokenizer)), OptimizerConfig(), 1)
+    with pytest.raises(ValueError, match="of another model") as caught:
+        module.load_state_dict(read_checkpoint(tmp_path / "last.ckpt")["state_dict"])
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_leaves_the_device_in_a_step(tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model(tokenizer).train()
+    module = DepictQAModule(model, OptimizerConfig(), 1)
+    module.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    module.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    module.trainer.strategy.optimizers = [module.configure_optimizers()["optimizer"]]
+    batch = step_batches(model)[0]
+
+    def refuse(tensor: torch.Tensor) -> Any:
+        raise AssertionError("a step reads a value from the device")
+
+    monkeypatch.setattr(torch.Tensor, "item", refuse)
+    monkeypatch.setattr(torch.Tensor, "__float__", refuse)
+    module.training_step(batch, 0).backward()
