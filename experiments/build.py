@@ -30,12 +30,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 def build(source: str, out: Path, raw: Path | None, seed: int) -> dict[str, int]:
     """The shards of a source in `out`; -> samples by place. ValueError where train and test overlap."""
-    from datamodules.parts import build_whole, write_parts
+    from datamodules.parts import build_whole, count_samples, refuse_overlap, write_parts
 
     module = source_module(source)
-    if source == "synthetic":  # makes its images itself; `raw` may hold photos of one's own
-        photos = None if raw is None else str(raw)
-        return build_whole(out, lambda folder: module.build(folder, photos=photos, seed=seed))
+    if (
+        source == "synthetic"
+    ):  # makes its images, whole or not at all, itself; `raw` holds photos of one's own
+        module.build(out, photos=raw, seed=seed)
+        refuse_overlap(out)
+        return count_samples(out)
     if raw is None:
         raise ValueError(f"source '{source}' is made from files; give the folder that holds them (raw=DIR)")
     parts = module.parts(raw, seed)
@@ -49,11 +52,16 @@ def source_module(name: str) -> Any:
     import datamodules.sources
 
     names = sorted(module.name for module in pkgutil.iter_modules(datamodules.sources.__path__))
-    if name in names:
-        module = importlib.import_module(f"datamodules.sources.{name}")
-        if name == "synthetic" or hasattr(module, "parts"):
-            return module
-    raise ValueError(f"source '{name}' unknown; choose {', '.join(names)} (source)")
+    if name in names and (module := _buildable(name)) is not None:
+        return module
+    choices = ", ".join(other for other in names if _buildable(other) is not None)
+    raise ValueError(f"source '{name}' unknown; choose {choices} (source)")
+
+
+def _buildable(name: str) -> Any:
+    """The module, or None where it is a part of another source."""
+    module = importlib.import_module(f"datamodules.sources.{name}")
+    return module if name == "synthetic" or hasattr(module, "parts") else None
 
 
 def progress(part: Part) -> Iterator[tuple[str, Record]]:
