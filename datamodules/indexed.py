@@ -147,7 +147,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
     if not path.exists():
         raise FileNotFoundError(
-            f"'{folder}' has no manifest.json; build it with program=build out={folder.parent}"
+            f"'{folder}' has no manifest.json; build it with program=build out={folder.parent.parent}"
         )
     try:
         manifest = json.loads(path.read_bytes())

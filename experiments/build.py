@@ -1,7 +1,7 @@
 """`program=build`: a raw dataset, or the embedded one, as shards under `out/<source>/<split>`.
 
 `source=NAME` is the module `datamodules.sources.NAME`: to add a dataset is to add that file, with
-`parts(raw, seed) -> list[Part]` and `LICENCE`.
+`parts(raw, seed, held_out) -> list[Part]` and `LICENCE`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Samples by source and split; all of `out` appears, or nothing."""
     if cfg.source is None or cfg.out is None:
         raise ValueError("say what to build and where: source=NAME raw=DIR out=DIR")
-    counts = build(cfg.source, Path(cfg.out), None if cfg.raw is None else Path(cfg.raw), cfg.seed)
+    counts = build(
+        cfg.source, Path(cfg.out), None if cfg.raw is None else Path(cfg.raw), cfg.seed, cfg.held_out
+    )
     report(Path(cfg.out), counts)
     return {f"samples/{place}": float(count) for place, count in counts.items()}
 
 
-def build(source: str, out: Path, raw: Path | None, seed: int) -> dict[str, int]:
+def build(source: str, out: Path, raw: Path | None, seed: int, held_out: float = 0.01) -> dict[str, int]:
     """The shards of a source in `out`; -> samples by place. ValueError where train and test overlap."""
     from datamodules.parts import build_whole, count_samples, refuse_overlap, write_parts
 
@@ -41,7 +43,7 @@ def build(source: str, out: Path, raw: Path | None, seed: int) -> dict[str, int]
         return count_samples(out)
     if raw is None:
         raise ValueError(f"source '{source}' is made from files; give the folder that holds them (raw=DIR)")
-    parts = module.parts(raw, seed)
+    parts = module.parts(raw, seed, held_out)
     return build_whole(
         out, lambda folder: write_parts(parts, folder, licence=module.LICENCE, seed=seed, progress=progress)
     )

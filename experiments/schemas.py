@@ -192,6 +192,7 @@ class RunConfig:
     source: str | None = None
     raw: str | None = None
     out: str | None = None
+    held_out: float = 0.01  # share of training references that become `val`, where a source has no such split
 
 
 def register() -> None:
