@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import netrc
 import os
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,6 +93,7 @@ def _in_netrc() -> bool:
         return False
 
 
+@rank_zero_only
 def wandb_logger(folder: Path, project: str, name: str, group: str | None, config: dict[str, Any]) -> Logger | None:
     """A W&B run whose files are under `folder`/wandb, or None where `WANDB_MODE=disabled`.
 
@@ -100,6 +102,7 @@ def wandb_logger(folder: Path, project: str, name: str, group: str | None, confi
     mode = wandb_mode()
     if mode == "disabled":
         return None
+    import wandb
     from lightning.pytorch.loggers import WandbLogger
 
     os.environ.setdefault("WANDB_SILENT", "true")
@@ -107,12 +110,24 @@ def wandb_logger(folder: Path, project: str, name: str, group: str | None, confi
     if not identity.is_file():
         identity.parent.mkdir(parents=True, exist_ok=True)
         identity.write_text(uuid.uuid4().hex[:8])
-    return WandbLogger(
-        name=name,
-        save_dir=str(folder),
+    run = wandb.init(
+        dir=folder,
         project=project,
-        id=identity.read_text().strip(),
-        mode=mode,
+        name=name,
         group=group,
         config=config,
+        id=identity.read_text().strip(),
+        resume="allow" if mode == "online" else None,
+        mode=mode,  # type: ignore[arg-type]
     )
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    return WandbLogger(experiment=run)
+
+
+def close_wandb(metrics: Mapping[str, float]) -> None:
+    """The figures of the whole run into its W&B summary, and the run closed; nothing where there is none."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.run.summary.update(dict(metrics))
+        wandb.finish()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -20,20 +22,24 @@ from experiments.resume import resumed, rewind_log
 def run(cfg: DictConfig) -> dict[str, float]:
     """`program=train`. Metrics are also in the run's `metrics.json`."""
     if cfg.resume is None:
-        folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
+        folder = relative(HydraConfig.get().runtime.output_dir)
     else:
         folder = Path(cfg.resume)
         cfg = resumed(cfg, folder)
     prepare(cfg)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    start = time.perf_counter()
     model, metrics = train(cfg, folder)
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) > 0:
         return metrics  # one process evaluates
     from experiments.evaluate import evaluate
+    from experiments.loggers import close_wandb
 
     metrics |= evaluate(model, cfg, folder)
+    metrics |= {"seconds": time.perf_counter() - start, **peak_memory()}
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
-    for name in ("config.yaml", "metrics.json", "metrics.csv", "model", "checkpoints", "results"):
+    close_wandb(metrics)
+    for name in ("config.yaml", "metrics.json", "metrics.csv", "model", "checkpoints", "results", "wandb"):
         if (folder / name).exists():
             print(f"{name:13}{folder / name}")
     return metrics
@@ -70,6 +76,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
         module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     if trainer.is_global_zero:
         model.save_pretrained(folder / "model")
+    model.to(trainer.strategy.root_device)  # Lightning takes it back to the CPU
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
 
@@ -149,6 +156,22 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     return num_steps
 
 
+def peak_memory() -> dict[str, float]:
+    """Of this process, and of its GPU if it has one, in GB (1e9 bytes)."""
+    import torch
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    memory = {"peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    if torch.cuda.is_available():
+        memory["peak_gpu_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
+    return memory
+
+
+def relative(path: str) -> Path:
+    """`path` as seen from here where it lies below, which is shorter to read."""
+    return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)
+
+
 def quiet() -> None:
     """Leaves the console to our own lines; warnings of one's own making still show."""
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -156,6 +179,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
 
 
 def write_text(path: Path, text: str) -> None:
