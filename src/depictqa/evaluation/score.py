@@ -9,7 +9,7 @@ from typing import Any
 from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
-from depictqa.metrics.accuracy import comparison_accuracy
+from depictqa.metrics.accuracy import TIE, comparison_accuracy
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
 from depictqa.metrics.text import text_statistics
 from depictqa.sample import Slot, Task
@@ -84,10 +84,22 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
 
 
 def _better(results: Sequence[Result]) -> dict[str, float]:
-    """Of the results whose truth knows the better image."""
+    """Of the results whose truth knows the better image. `score_accuracy` goes by their scores (a model's A against B
+    in logits), whatever the words say.
+    """
     known = [result for result in results if "better" in result.truth]
     picked = [(result.parsed or {}).get("better") for result in known]
-    return comparison_accuracy(picked, [result.truth["better"] for result in known])
+    metrics = comparison_accuracy(picked, [result.truth["better"] for result in known])
+    scored = [result for result in known if result.scores.keys() >= {"a", "b"}]
+    if scored:
+        higher = [_higher(result.scores["a"], result.scores["b"]) for result in scored]
+        by_score = comparison_accuracy(higher, [result.truth["better"] for result in scored])
+        metrics["score_accuracy"] = by_score["accuracy"]
+    return metrics
+
+
+def _higher(a: float, b: float) -> str:
+    return TIE if a == b else "a" if a > b else "b"
 
 
 def _statements(results: Sequence[Result]) -> dict[str, float]:

@@ -32,6 +32,12 @@ def test_words_that_pick_neither_are_parsed_and_wrong_while_a_metrics_tie_counts
     assert score(picks("tie"))["accuracy"] == 0.5
 
 
+def test_scores_count_whatever_the_words_say():
+    results = picks("b", None, scores={"a": 0.9, "b": 0.1}) + picks("a", scores={"a": 0.5, "b": 0.5})
+    got = score(results)
+    assert got["score_accuracy"] == pytest.approx(2.5 / 3) and got["accuracy"] == pytest.approx(1 / 3)
+
+
 def test_descriptions_field_by_field():
     truth = {
         "questionnaires": {"b": FORM},

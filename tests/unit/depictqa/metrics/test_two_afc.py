@@ -47,6 +47,7 @@ def test_one_vote_leaves_nobody_out():
     assert "human_leave_one_out" not in metric.compute()
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_nothing_seen_gives_no_figures():
     assert set(TwoAFC().compute()) == {"n"}
 
