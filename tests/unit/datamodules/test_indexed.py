@@ -95,3 +95,9 @@ def test_is_picklable(folder):
     read = reopen(folder)
     again = pickle.loads(pickle.dumps(read))
     assert again[3].key == read[3].key
+
+
+def test_empty_source_is_refused(folder):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "shards": []}))
+    assert "train' holds no samples; build it again" in error_of(lambda: reopen(folder))

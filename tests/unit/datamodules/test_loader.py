@@ -1,4 +1,5 @@
 import logging
+import pickle
 
 import numpy as np
 import pytest
@@ -229,3 +230,10 @@ def test_unreadable_held_out_sample_is_one_line(mix, sources, workers):
     ) as error:
         list(mix(num_workers=workers).val_dataloader())
     assert "\n" not in str(error.value)
+
+
+def test_batches_can_be_sent_to_spawned_workers(mix):
+    data = mix()
+    data.setup("fit")
+    batches = data.train_dataloader().batches
+    assert same(pickle.loads(pickle.dumps(batches))[(0, 1)][0], batches[(0, 1)][0])
