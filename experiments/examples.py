@@ -47,7 +47,7 @@ class GeneratedExamples(Callback):
                 )
 
 
-_COLUMNS = ["key", "task", *Slot, "question", "answer", "truth"]
+_COLUMNS = ["key", "task", *(slot.value for slot in Slot), "question", "answer", "truth"]
 
 
 def _row(sample: Sample, answer: Answer) -> dict[str, Any]:

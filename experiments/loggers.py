@@ -106,6 +106,7 @@ def wandb_logger(folder: Path, project: str, name: str, group: str | None, confi
     from lightning.pytorch.loggers import WandbLogger
 
     os.environ.setdefault("WANDB_SILENT", "true")
+    _stage_in(folder / "wandb")
     identity = folder / "wandb" / "run_id"
     if not identity.is_file():
         identity.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +124,17 @@ def wandb_logger(folder: Path, project: str, name: str, group: str | None, confi
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return WandbLogger(experiment=run)
+
+
+def _stage_in(folder: Path) -> None:
+    """A table's images wait for `wandb sync` in the run's own folder, not in the home folder, unless the user says
+    where."""
+    if os.environ.get("WANDB_DATA_DIR") in (None, *_STAGED):
+        os.environ["WANDB_DATA_DIR"] = str(folder.absolute())
+        _STAGED.add(str(folder.absolute()))
+
+
+_STAGED: set[str] = set()
 
 
 def close_wandb(metrics: Mapping[str, float]) -> None:

@@ -104,9 +104,9 @@ class MixtureConfig(LoaderConfig):
 
 @dataclass
 class EarlyStoppingConfig:
-    """Stop after `patience` validations in a row without a gain of `min_delta` in `monitor`."""
+    """Stop after `patience` validations in a row without a gain of `min_delta` in `monitor`; null: never."""
 
-    patience: int = 3
+    patience: int | None = None
     min_delta: float = 0.0
     monitor: str = "val/loss"
 
@@ -134,7 +134,7 @@ class TrainerConfig:
     progress_every: float = 10.0
     num_examples: int = 4
     example_tokens: int = 120
-    early_stopping: EarlyStoppingConfig | None = None
+    early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     keep: str = "last"
 
 

@@ -151,7 +151,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
         ProgressLine(num_steps, options.progress_every),
         GeneratedExamples(samples, folder / "examples.jsonl", options.example_tokens),
     ]
-    if options.early_stopping is not None:
+    if options.early_stopping.patience is not None:
         trainer.callbacks.append(EarlyStopping(**options.early_stopping, mode="min"))
     return num_steps
 
