@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,12 +39,12 @@ def prompt_texts(style: PromptStyle | None = None) -> list[str]:
 
 
 def train_tokenizer(texts: Iterable[str], folder: Path | str, vocab_size: int) -> Path:
-    """Learn `vocab_size` pieces from texts; `folder` then opens with `AutoTokenizer` as a `LlamaTokenizer`.
+    """Learn up to `vocab_size` pieces from texts; `folder` then opens with `AutoTokenizer` as a `LlamaTokenizer`.
 
     As LLaMA's: unk 0, bos 1, eos 2, no pad, a dummy prefix, no normalisation. `A` and `B` are whole pieces
     after a space, so that an answer `Image A` or `Image B` is decided by its one last token. Single-threaded:
-    the same texts give the same bytes. Raises ValueError where the texts do not carry so many pieces, or the
-    size leaves no room beside the 256 bytes.
+    the same texts give the same bytes. Texts that carry fewer pieces get as many as they carry: every word is one
+    by then. Raises ValueError where the size leaves no room beside the 256 bytes.
     """
     lines = [line for text in (*texts, *prompt_texts()) for line in text.splitlines() if line.strip()]
     # BPE merges what is frequent first: with these, `▁A` and `▁B` are its first merges in any vocabulary.
@@ -83,10 +84,10 @@ def _train(lines: list[str], vocab_size: int) -> bytes:
             minloglevel=2,
         )
     except RuntimeError as error:
-        raise ValueError(
-            f"cannot learn a vocabulary of {vocab_size} pieces from {len(lines)} lines: "
-            f"{str(error).splitlines()[0]}; give more text or a smaller vocabulary"
-        ) from error
+        most = re.search(r"Vocabulary size too high .* value <= (\d+)", str(error))
+        if most is None:
+            raise
+        return _train(lines, int(most[1]))
     return model.getvalue()
 
 

@@ -72,9 +72,15 @@ def test_same_texts_give_the_same_bytes(folder: Path, texts: list[str], tmp_path
     assert (again / "tokenizer.model").read_bytes() == (folder / "tokenizer.model").read_bytes()
 
 
-@pytest.mark.parametrize("vocab_size", [100, 30_000])
-def test_impossible_sizes_are_one_line_errors(vocab_size: int, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="vocabulary of") as error:
-        train_tokenizer(TEXTS, tmp_path, vocab_size)
+def test_a_size_without_room_for_characters_is_a_one_line_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="vocabulary of 100 pieces is too small") as error:
+        train_tokenizer(TEXTS, tmp_path, 100)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_size_beyond_the_texts_makes_every_word_one_piece(texts: list[str], tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(train_tokenizer(texts, tmp_path, 30_000))
+    assert len(tokenizer) < 3_000
+    words = "Which image is of better quality".split()
+    assert tokenizer.tokenize(" ".join(words)) == [f"▁{word}" for word in words]
