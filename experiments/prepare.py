@@ -60,7 +60,8 @@ def missing_data(cfg: DictConfig) -> Iterator[str]:
     for name, source in sources.items():
         key = f"data.sources.{name}.root" if name else "data.root"
         if not (Path(source.root) / "train" / "manifest.json").is_file():
-            yield f"shards at {source.root}/train ({key}; `run.py program=build source=NAME raw=DIR out={Path(source.root).parent}`)"
+            build = f"run.py program=build source=NAME raw=DIR out={Path(source.root).parent}"
+            yield f"shards at {source.root}/train ({key}; `{build}`)"
 
 
 def open_data(cfg: DictConfig, encoder: Any) -> Any:

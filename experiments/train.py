@@ -179,6 +179,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    warnings.filterwarnings("ignore", message=".*on epoch level in distributed setting.*")  # ours are gathered
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
 
 
