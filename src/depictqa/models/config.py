@@ -13,6 +13,7 @@ from depictqa.image import ImageGeometry
 from depictqa.prompt import PromptStyle
 
 FEATURES = ("local", "global")
+PATCH_INITS = ("random", "cosine")
 PROJECTORS = ("linear", "mlp", "abstractor")
 TUNINGS = ("lora", "full", "frozen")
 
@@ -23,12 +24,14 @@ class VisionConfig:
 
     `weights` is a local file (OpenAI's TorchScript archive or state dict, or any open_clip checkpoint with `name`);
     `architecture` are arguments of `open_clip.transformer.VisionTransformer`, for towers of one's own size.
+    `patch_init`: "random", or "cosine" for an `architecture` to be trained from scratch (see `patch_init.py`).
     `features`: "local" gives every patch of the last block (no final norm), "global" the projected class token.
     """
 
     name: str | None = None
     weights: str | None = None
     architecture: dict[str, Any] | None = None
+    patch_init: str = "random"
     features: str = "local"
     trainable: bool = False
 

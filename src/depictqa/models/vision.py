@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from depictqa.image import CLIP_MEAN, CLIP_STD
-from depictqa.models.config import FEATURES, VisionConfig, check_choice
+from depictqa.models.config import FEATURES, PATCH_INITS, VisionConfig, check_choice
+from depictqa.models.patch_init import cosine_filters
 
 
 class VisionTower(nn.Module):
@@ -145,6 +146,9 @@ def _from_architecture(config: VisionConfig) -> nn.Module:
         trunk = VisionTransformer(**config.architecture)
     except TypeError as error:
         raise ValueError(f"vision.architecture does not fit open_clip's VisionTransformer: {error}") from error
+    if check_choice(config.patch_init, PATCH_INITS, "vision.patch_init") == "cosine":
+        with torch.no_grad():
+            trunk.conv1.weight.copy_(cosine_filters(len(trunk.conv1.weight), trunk.patch_size[0]))
     if config.weights is not None:
         _load(trunk, _read_weights(Path(config.weights)), config.weights)
     return trunk

@@ -9,6 +9,7 @@ import torch
 
 from depictqa.models.config import LanguageConfig, ModelConfig, ProjectorConfig, VisionConfig
 from depictqa.models.depictqa import DepictQA
+from depictqa.models.patch_init import cosine_filters
 from depictqa.models.projector import Projector
 from depictqa.models.vision import VisionTower, resize_position_embedding
 from depictqa.testing import mixed_samples, tiny_config, tiny_model
@@ -60,6 +61,17 @@ def test_open_clip_names() -> None:
         VisionTower.build(VisionConfig(name="ViT-L-15"))
     with pytest.raises(FileNotFoundError, match="absent.pt"):
         VisionTower.build(VisionConfig(name="ViT-B-32", weights="absent.pt"))
+
+
+def test_cosine_filters_keep_frequencies_apart() -> None:
+    filters = cosine_filters(3 * 64, 8).flatten(1)
+    products = filters @ filters.T
+    torch.testing.assert_close(products, torch.diag(products.diag()), atol=1e-5, rtol=0)  # an orthogonal basis
+    flat = torch.full((3, 8, 8), 0.7).flatten()
+    answered = (filters @ flat).abs() > 1e-5
+    assert answered.tolist() == [True] + [False] * 191  # grey has brightness alone
+    tower = VisionTower.build(VisionConfig(architecture=ARCHITECTURE, patch_init="cosine"))
+    torch.testing.assert_close(tower.trunk.conv1.weight, cosine_filters(32, 14))
 
 
 @pytest.mark.slow
