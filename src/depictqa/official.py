@@ -119,7 +119,9 @@ def sample_of(
         raise ValueError(f"task '{task}' unknown; choose from {', '.join([*TASKS, *Task])}")
     for slot in slots:
         if slot not in given:
-            raise ValueError(f"task '{task}' needs the image of slot '{slot}', got none; give it or choose another task")
+            raise ValueError(
+                f"task '{task}' needs the image of slot '{slot}', got none; give it or choose another task"
+            )
     images = {slot: load(given[slot]) for slot in slots}
     return Sample("", kind, images, (Turn(question, answer),))
 
@@ -163,9 +165,7 @@ def load_official(
     config = ModelConfig(
         vision=VisionConfig(weights=os.fspath(vision)),
         projector=projector,
-        language=LanguageConfig(
-            path=os.fspath(language), lora_rank=rank, lora_alpha=lora_alpha, lora_targets=targets
-        ),
+        language=LanguageConfig(path=os.fspath(language), lora_rank=rank, lora_alpha=lora_alpha, lora_targets=targets),
         prompt=style(unique_tags),
         image=geometry,
     )

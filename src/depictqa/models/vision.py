@@ -39,6 +39,9 @@ class VisionTower(nn.Module):
     def build(cls, config: VisionConfig) -> VisionTower:
         trunk, mean, std = _build_trunk(config)
         tower = cls(trunk.float(), config.features, mean, std)
+        if tower.kind == "vit" and config.features == "local":
+            # What only the global feature needs would be trained without a gradient, which DDP refuses.
+            tower.trunk.ln_post, tower.trunk.proj = nn.Identity(), None
         tower.requires_grad_(config.trainable)
         if not config.trainable:
             tower.eval()
