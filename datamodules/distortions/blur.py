@@ -16,10 +16,11 @@ from datamodules.distortions.severity import pixel_scale
 GAUSSIAN_SIGMA = (1.2, 2.0, 3.2, 5.0, 8.0)
 MOTION_LENGTH = (6.0, 11.0, 18.0, 28.0, 44.0)
 GLASS_REACH = (1.2, 2.1, 3.6, 6.0, 10.0)  # displacement
-GLASS_SOFTENING = 0.45  # sigma before and after, relative to the reach; at least 0.4 px of the image
+GLASS_SOFTENING = 0.5  # sigma before and after, relative to the reach
+MIN_SOFTENING = 0.5  # px of the image: less leaves grain, which is jitter
 LENS_RADIUS = (2.2, 3.7, 5.8, 9.0, 14.0)
 ZOOM_RANGE = (0.022, 0.045, 0.085, 0.16, 0.30)  # largest magnification - 1: needs no scaling
-JITTER_REACH = (1.4, 2.6, 4.6, 8.0, 14.0)
+JITTER_REACH = (1.1, 2.3, 4.4, 8.0, 14.0)
 
 
 def gaussian_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
@@ -40,7 +41,7 @@ def motion_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> n
 def glass_blur(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
     """Frosted glass: softened, each pixel taken from a random neighbour, softened again."""
     reach = GLASS_REACH[severity - 1] * pixel_scale(image)
-    sigma = max(0.4, GLASS_SOFTENING * reach)
+    sigma = max(MIN_SOFTENING, GLASS_SOFTENING * reach)
     return _gaussian(_displace(_gaussian(image, sigma), reach, rng), sigma)
 
 
