@@ -116,9 +116,7 @@ def distort(image: np.ndarray, function: str, severity: int, rng: np.random.Gene
         raise ValueError(f"{function} takes a uint8 RGB array [H, W, 3], got {got}; convert the image to RGB")
     if min(image.shape[:2]) < MIN_SIDE:
         height, width = image.shape[:2]
-        raise ValueError(
-            f"{function} got an image of {width}x{height} px; give at least {MIN_SIDE} px a side"
-        )
+        raise ValueError(f"{function} got an image of {width}x{height} px; give at least {MIN_SIDE} px a side")
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"{function} got {type(rng).__name__} as rng; pass numpy.random.default_rng(seed)")
     distorted = FUNCTIONS[function](np.ascontiguousarray(image), int(severity), rng)

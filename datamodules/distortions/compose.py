@@ -67,22 +67,20 @@ def compose(image: np.ndarray, steps: Sequence[Step], rng: np.random.Generator) 
     """
     (first, first_severity), (second, second_severity) = steps
     if not makes_sense(first, second):
-        remedy = (
-            "swap them" if makes_sense(second, first) else "choose two that do not hide or undo each other"
-        )
+        remedy = "swap them" if makes_sense(second, first) else "choose two that do not hide or undo each other"
         raise ValueError(f"{first} then {second}: not both visible in the result; {remedy}")
     return distort(distort(image, first, first_severity, rng), second, second_severity, rng)
 
 
 def draw_pair(rng: np.random.Generator, severities: Sequence[int] = MULTI_SEVERITIES) -> tuple[Step, Step]:
-    """A random pair of steps in an order that makes sense: every pair of classes that has one is equally likely,
-    then every order that makes sense, every function of the classes, every severity.
+    """A random pair of steps in an order that makes sense: each pair of classes that has one is equally likely,
+    then each such order, each function of the classes, each severity.
     """
     pairs = [pair for pair in combinations(CLASSES, 2) if makes_sense(*pair) or makes_sense(*pair[::-1])]
     pair = pairs[rng.integers(len(pairs))]
     orders = [order for order in (pair, pair[::-1]) if makes_sense(*order)]
     first, second = (
-        (CLASSES[name][rng.integers(len(CLASSES[name]))], int(severities[rng.integers(len(severities))]))
+        (CLASSES[name][rng.integers(len(CLASSES[name]))], int(severities[int(rng.integers(len(severities)))]))
         for name in orders[rng.integers(len(orders))]
     )
     return first, second
@@ -91,7 +89,5 @@ def draw_pair(rng: np.random.Generator, severities: Sequence[int] = MULTI_SEVERI
 def _class_of(name: str) -> str:
     name = CLASS_OF.get(name, name)
     if name not in CLASSES:
-        raise ValueError(
-            f"distortion {name!r} unknown; choose a class ({', '.join(CLASSES)}) or a function of one"
-        )
+        raise ValueError(f"distortion {name!r} unknown; choose a class ({', '.join(CLASSES)}) or a function of one")
     return name

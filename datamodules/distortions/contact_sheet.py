@@ -67,6 +67,4 @@ def _tile(image: np.ndarray, width: int, crop: int | None) -> Image.Image:
         image = image[top : top + crop, left : left + crop]
     size = (width, max(1, round(width * image.shape[0] / image.shape[1])))
     shrinks = image.shape[1] > width
-    return Image.fromarray(
-        cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
-    )
+    return Image.fromarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST))

@@ -14,6 +14,7 @@ MAX_REGIONS = 3
 FEATHER = 0.06  # width of the soft rim, relative to the short side
 MIN_FEATHER = 4.0  # px
 PLACEMENTS = 20  # tries to keep regions apart
+PLACING_SIDE = 96  # px: long side of the grid on which regions are placed; their outlines are smooth
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def distort_locally(
     mask = draw_mask(image.shape[:2], rng, num_regions, area)
     weight = cv2.merge([mask, mask, mask])
     blended = cv2.convertScaleAbs(image * (1 - weight) + distorted * weight)
-    return LocalDistortion(blended, mask, _count_regions(mask))
+    return LocalDistortion(blended, mask, _count_regions(mask >= 0.5))
 
 
 def draw_mask(
@@ -61,8 +62,8 @@ def draw_mask(
     """(H, W) -> [H, W] float32 mask, 0..1, of uneven ellipses with soft rims.
 
     Each pixel's distance to the nearest ellipse centre, in units of that ellipse, is cut at the quantile
-    `area`: so the share of mask >= 0.5 is `area` to the pixel, whatever the shapes. Placements are redrawn until the
-    regions stay apart; where 20 draws do not succeed (large areas), the last one is taken, regions merged.
+    `area`: so the share of mask >= 0.5 is `area`, whatever the shapes. Placements are redrawn until the regions
+    stay apart; where 20 draws do not succeed (large areas), the last one is taken, regions merged.
     """
     num_regions = int(rng.integers(1, MAX_REGIONS + 1)) if num_regions is None else num_regions
     area = float(rng.uniform(*AREA)) if area is None else area
@@ -70,14 +71,21 @@ def draw_mask(
         raise ValueError(f"num_regions {num_regions} out of range; choose 1 to {MAX_REGIONS}")
     if not 0 < area < 1:
         raise ValueError(f"area {area} out of range; choose a share of the image between 0 and 1")
-    feather = max(MIN_FEATHER, FEATHER * min(shape[:2]))
+    height, width = shape[:2]
+    shrink = min(1.0, PLACING_SIDE / max(height, width))
+    coarse = (max(1, round(height * shrink)), max(1, round(width * shrink)))
     for _ in range(PLACEMENTS):
-        distance = _distance_to_regions(shape[:2], num_regions, rng)
-        inside = distance <= np.quantile(distance, area)
-        mask = _feathered(inside, feather)
-        if _count_regions(mask) == num_regions:
+        distance = _distance_to_regions(coarse, num_regions, rng)
+        if _count_regions(distance <= _quantile(distance, area)) == num_regions:
             break
-    return mask
+    distance = cv2.resize(distance, (width, height), interpolation=cv2.INTER_CUBIC)
+    return _feathered(distance <= _quantile(distance, area), max(MIN_FEATHER, FEATHER * min(height, width)))
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """The smallest value that `share` of the values do not exceed."""
+    rank = min(values.size - 1, max(0, round(share * values.size) - 1))
+    return np.partition(values.ravel(), rank)[rank]
 
 
 def _distance_to_regions(shape: tuple[int, ...], num_regions: int, rng: np.random.Generator) -> np.ndarray:
@@ -113,5 +121,5 @@ def _feathered(inside: np.ndarray, feather: float) -> np.ndarray:
     return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
 
 
-def _count_regions(mask: np.ndarray) -> int:
-    return cv2.connectedComponents((mask >= 0.5).astype(np.uint8))[0] - 1
+def _count_regions(inside: np.ndarray) -> int:
+    return cv2.connectedComponents(inside.astype(np.uint8))[0] - 1

@@ -20,9 +20,7 @@ def quantization_otsu(image: np.ndarray, severity: int, rng: np.random.Generator
 def quantization_median(image: np.ndarray, severity: int, rng: np.random.Generator) -> np.ndarray:
     """A palette of few colours by median cut, without dithering."""
     colors = MEDIAN_COLORS[severity - 1]
-    palette = Image.fromarray(image).quantize(
-        colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-    )
+    palette = Image.fromarray(image).quantize(colors, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return np.array(palette.convert("RGB"))
 
 
