@@ -161,9 +161,7 @@ class Feed:
 
     def _encoder(self) -> Encoder:
         if self.encoder is None:
-            raise ValueError(
-                "this data module has no encoder to make batches with; give it encoder=model.encoder"
-            )
+            raise ValueError("this data module has no encoder to make batches with; give it encoder=model.encoder")
         return self.encoder
 
     def _pins(self) -> bool:

@@ -155,9 +155,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"'{path}' is not a manifest: {error}; build the split again") from error
     if not known:
-        raise ValueError(
-            f"'{path}' has format {manifest['format']}, this code reads {FORMAT}; build the split again"
-        )
+        raise ValueError(f"'{path}' has format {manifest['format']}, this code reads {FORMAT}; build the split again")
     return manifest
 
 
@@ -166,9 +164,7 @@ def _open_shard(folder: Path, stated: Mapping[str, Any]) -> tuple[_Shard, np.nda
     tar, index = folder / f"{stated['name']}.tar", folder / f"{stated['name']}.index.json"
     for path in (tar, index):
         if not path.exists():
-            raise FileNotFoundError(
-                f"'{path}' is missing though the manifest names it; build the split again"
-            )
+            raise FileNotFoundError(f"'{path}' is missing though the manifest names it; build the split again")
     text = index.read_bytes()
     try:
         first_line = text.index(b"\n") + 1
@@ -177,9 +173,7 @@ def _open_shard(folder: Path, stated: Mapping[str, Any]) -> tuple[_Shard, np.nda
         size = int(header["bytes"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"'{index}' is not an index: {error}; build the split again") from error
-    starts = first_line + np.concatenate(
-        [[0], np.flatnonzero(np.frombuffer(text[first_line:], np.uint8) == 10) + 1]
-    )
+    starts = first_line + np.concatenate([[0], np.flatnonzero(np.frombuffer(text[first_line:], np.uint8) == 10) + 1])
     if len(counts) != stated["records"] or len(starts) < len(counts) + 1 or text[-4:] != b"\n]}\n":
         raise _damaged(index, "does not hold the records that the manifest counts")
     if tar.stat().st_size != size or size != stated["bytes"]:
@@ -193,9 +187,7 @@ def _parse(line: bytes, where: str, truths: bool) -> _Indexed:
         key, places = value.pop("key"), value.pop("images")
         images = {Slot(slot): (int(o), int(n), int(w), int(h)) for slot, (o, n, w, h) in places.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{where}: damaged ({type(error).__name__}: {error}); build the split again"
-        ) from error
+        raise ValueError(f"{where}: damaged ({type(error).__name__}: {error}); build the split again") from error
     samples = from_json(value, f"{where} '{key}'", truths)
     for number, sample in enumerate(samples):
         if not set(sample.slots) <= images.keys():

@@ -61,9 +61,7 @@ class MicroBatches(Dataset[tuple[Batch, list[str]]]):
     same.
     """
 
-    def __init__(
-        self, samples: Joined, encoder: Encoder, plan: Plan, rank: int = 0, crop: bool = True
-    ) -> None:
+    def __init__(self, samples: Joined, encoder: Encoder, plan: Plan, rank: int = 0, crop: bool = True) -> None:
         self.samples, self.encoder, self.plan, self.rank, self.crop = samples, encoder, plan, rank, crop
 
     def __len__(self) -> int:
@@ -187,8 +185,7 @@ class HeldOut(Dataset[Batch | str]):
         longest = int(lengths.max())
         if longest > token_budget:
             raise ValueError(
-                f"the longest held-out sample has {longest} tokens, over "
-                f"data.token_budget={token_budget}; raise it"
+                f"the longest held-out sample has {longest} tokens, over data.token_budget={token_budget}; raise it"
             )
         needed = fewest_bins(-np.sort(-lengths), token_budget)
         shared = -(-needed // world_size) * world_size

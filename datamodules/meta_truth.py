@@ -49,15 +49,11 @@ def _distortions(value: Mapping[str, Any], where: str) -> tuple[Distortion, ...]
     else:
         return None
     if not all(isinstance(field, list) and len(field) == len(fields[0]) for field in fields):
-        raise ValueError(
-            f"{where}: fields {', '.join(names)} differ in length; give each distortion all three"
-        )
+        raise ValueError(f"{where}: fields {', '.join(names)} differ in length; give each distortion all three")
     found = []
     for kind, function, severity in zip(*fields, strict=True):
         if kind not in CLASSES:
-            raise ValueError(
-                f"{where}: field '{names[0]}': class '{kind}' unknown; choose {', '.join(CLASSES)}"
-            )
+            raise ValueError(f"{where}: field '{names[0]}': class '{kind}' unknown; choose {', '.join(CLASSES)}")
         if not isinstance(severity, int) or not 1 <= severity <= 5:
             raise ValueError(f"{where}: field '{names[2]}' is {severity!r}; give a whole number 1..5")
         found.append(Distortion(str(kind), str(function), severity))
@@ -73,9 +69,7 @@ def _form(value: Mapping[str, Any], where: str) -> Questionnaire:
         ours: _word(Level, distortion, theirs, f"{where} distortion") for theirs, ours in FORM.items()
     }
     category = texture.get("texture_type")
-    damage = (
-        _word(Level, texture, "texture_damage", f"{where} texture") if "texture_damage" in texture else None
-    )
+    damage = _word(Level, texture, "texture_damage", f"{where} texture") if "texture_damage" in texture else None
     overall = _word(Overall, value, "overall", where)
     return Questionnaire(**stated, overall=overall, texture=category, texture_damage=damage)
 

@@ -95,9 +95,7 @@ def refuse_overlap(root: Path) -> None:
     for held_out in ("test", "val"):
         shared = sorted(references["train"].keys() & references[held_out].keys())
         if shared:
-            sources = (
-                f"{references['train'][shared[0]]}/train and {references[held_out][shared[0]]}/{held_out}"
-            )
+            sources = f"{references['train'][shared[0]]}/train and {references[held_out][shared[0]]}/{held_out}"
             named = ", ".join(f"'{name}'" for name in shared[:5]) + (", ..." if len(shared) > 5 else "")
             raise ValueError(
                 f"{len(shared)} reference images are in both {sources}: {named}; "

@@ -29,8 +29,7 @@ def epoch_order(sizes: Sequence[int], repeats: Sequence[int], seed: int, epoch: 
     """
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     drawn = [
-        np.tile(np.arange(size) + start, repeat)
-        for size, repeat, start in zip(sizes, repeats, starts, strict=True)
+        np.tile(np.arange(size) + start, repeat) for size, repeat, start in zip(sizes, repeats, starts, strict=True)
     ]
     return np.random.default_rng([seed, epoch]).permutation(np.concatenate(drawn))
 
@@ -119,14 +118,11 @@ class Plan:
             _check_whole(repeat, 0, "repeat")
         self.num_draws = sum(size * repeat for size, repeat in zip(self.sizes, self.repeats, strict=True))
         if not self.num_draws:
-            raise ValueError(
-                "no samples to train on: every source is empty or repeated 0 times (data.repeat)"
-            )
+            raise ValueError("no samples to train on: every source is empty or repeated 0 times (data.repeat)")
         longest = int(self.lengths.max())
         if longest > self.token_budget:
             raise ValueError(
-                f"the longest sample has {longest} tokens, over "
-                f"data.token_budget={self.token_budget}; raise it"
+                f"the longest sample has {longest} tokens, over data.token_budget={self.token_budget}; raise it"
             )
         self.num_steps = num_steps(self.num_draws, self.batch_size)
         if self.num_draws // self.num_steps < self.world_size:

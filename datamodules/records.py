@@ -50,9 +50,7 @@ class Record:
 def check_record(record: Record, where: str = "record") -> None:
     """ValueError unless the key is safe in a tar and every sample's slots have images."""
     if not KEY.fullmatch(record.key):
-        raise ValueError(
-            f"{where}: key '{record.key}' is split or lost by webdataset; use up to 80 of A-Z a-z 0-9 _ -"
-        )
+        raise ValueError(f"{where}: key '{record.key}' is split or lost by webdataset; use up to 80 of A-Z a-z 0-9 _ -")
     if not record.images:
         raise ValueError(f"{where} '{record.key}': no image; give at least one")
     if not record.samples:
@@ -71,9 +69,7 @@ def from_json(value: Any, where: str, truths: bool = True) -> tuple[RecordSample
     _fields(value, where, required={"samples"})
     if not isinstance(value["samples"], list) or not value["samples"]:
         raise ValueError(f"{where}: field 'samples' must be a list of at least one sample")
-    return tuple(
-        _sample_from_json(item, f"{where} samples[{i}]", truths) for i, item in enumerate(value["samples"])
-    )
+    return tuple(_sample_from_json(item, f"{where} samples[{i}]", truths) for i, item in enumerate(value["samples"]))
 
 
 def to_sample(record: Record, index: int, source: str) -> Sample:
@@ -113,18 +109,12 @@ def _check_slots(sample: RecordSample, filled: set[Slot], where: str) -> None:
         raise ValueError(f"{where}: field 'slots' names a slot twice: {', '.join(sample.slots)}")
     missing = [slot for slot in sample.slots if slot not in filled]
     if missing:
-        raise ValueError(
-            f"{where}: field 'slots' names {', '.join(missing)}, of which the record has no image"
-        )
+        raise ValueError(f"{where}: field 'slots' names {', '.join(missing)}, of which the record has no image")
     needed = {Slot.A, Slot.B} if sample.task.compares else set()
     if needed - set(sample.slots):
-        raise ValueError(
-            f"{where}: task '{sample.task}' needs slots a and b, got {', '.join(sample.slots) or 'none'}"
-        )
+        raise ValueError(f"{where}: task '{sample.task}' needs slots a and b, got {', '.join(sample.slots) or 'none'}")
     if not needed and not {Slot.A, Slot.B} & set(sample.slots):
-        raise ValueError(
-            f"{where}: task '{sample.task}' needs slot a or b, got {', '.join(sample.slots) or 'none'}"
-        )
+        raise ValueError(f"{where}: task '{sample.task}' needs slot a or b, got {', '.join(sample.slots) or 'none'}")
 
 
 def _sample_to_json(sample: RecordSample) -> dict[str, Any]:
@@ -140,13 +130,9 @@ def _sample_to_json(sample: RecordSample) -> dict[str, Any]:
     if truth.vote is not None:
         stated["vote"] = float(truth.vote)
     if truth.distortions:
-        stated["distortions"] = {
-            str(slot): [asdict(d) for d in found] for slot, found in truth.distortions.items()
-        }
+        stated["distortions"] = {str(slot): [asdict(d) for d in found] for slot, found in truth.distortions.items()}
     if truth.questionnaires:
-        stated["questionnaires"] = {
-            str(s): _questionnaire_to_json(form) for s, form in truth.questionnaires.items()
-        }
+        stated["questionnaires"] = {str(s): _questionnaire_to_json(form) for s, form in truth.questionnaires.items()}
     if stated:
         value["truth"] = stated
     return value

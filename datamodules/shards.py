@@ -89,9 +89,7 @@ class ShardWriter:
         check_record(record, where)
         if record.key in self._keys:
             raise ValueError(f"{where} '{record.key}': key written twice; give every record its own")
-        images = {
-            slot: self._png(image, f"{where} '{record.key}' {slot}") for slot, image in record.images.items()
-        }
+        images = {slot: self._png(image, f"{where} '{record.key}' {slot}") for slot, image in record.images.items()}
         try:
             if self._shard is None:
                 self._shard = _Shard(self.partial, len(self._shards), self.bake)
@@ -121,9 +119,7 @@ class ShardWriter:
         if self._shard is not None:
             self._close_shard()
         if not self._shards:
-            raise ValueError(
-                f"{self.source} {self.split} got no records; check the source's folder and split"
-            )
+            raise ValueError(f"{self.source} {self.split} got no records; check the source's folder and split")
         manifest = {
             "format": FORMAT,
             "source": self.source,
@@ -186,10 +182,7 @@ class _Shard:
             info.size = len(members[name])
             offsets[name] = self.tar.offset + TAR_BLOCK
             self.tar.addfile(info, io.BytesIO(members[name]))
-        places = {
-            str(slot): [offsets[MEMBER_NAMES[slot]], len(data), *size]
-            for slot, (data, size) in images.items()
-        }
+        places = {str(slot): [offsets[MEMBER_NAMES[slot]], len(data), *size] for slot, (data, size) in images.items()}
         self.lines.append(json.dumps({"key": record.key, "images": places, **text}, ensure_ascii=False))
         self.counts.append(len(record.samples))
 
@@ -244,18 +237,13 @@ def _flush(file: Any) -> None:
 
 
 def _cannot_write(path: Path, error: OSError) -> ValueError:
-    return ValueError(
-        f"cannot write '{path}': {error.strerror or error}; free space or choose another folder"
-    )
+    return ValueError(f"cannot write '{path}': {error.strerror or error}; free space or choose another folder")
 
 
 def _is_plain_png(data: bytes) -> bool:
     with Image.open(io.BytesIO(data)) as image:
         return (
-            image.format == "PNG"
-            and image.mode == "RGB"
-            and not image.getexif()
-            and "transparency" not in image.info
+            image.format == "PNG" and image.mode == "RGB" and not image.getexif() and "transparency" not in image.info
         )
 
 

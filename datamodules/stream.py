@@ -58,15 +58,11 @@ def _groups(url: str) -> Iterator[dict[str, Any]]:
     try:
         yield from group_by_keys(_members(url), lcase=False)
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-        reason = (
-            error.args[0] if isinstance(error, ValueError) else error
-        )  # webdataset adds streams to the rest
+        reason = error.args[0] if isinstance(error, ValueError) else error  # webdataset adds streams to the rest
         raise ValueError(f"'{url}' cannot be read: {reason}; copy or build the shard again") from error
 
 
-def streamed(
-    urls: Sequence[str], source: str, rng: np.random.Generator, buffer: int = 1000
-) -> Iterator[Sample]:
+def streamed(urls: Sequence[str], source: str, rng: np.random.Generator, buffer: int = 1000) -> Iterator[Sample]:
     """Samples without end. It starts once `buffer` samples, not decoded yet, wait to be drawn."""
     waiting: list[tuple[str, Record, int]] = []
     while True:

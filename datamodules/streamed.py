@@ -52,8 +52,7 @@ class StreamedBatches(IterableDataset[Batch | str]):
         while True:
             try:
                 encoded = [
-                    self.encoder.encode(sample, rng if self.crop else None)
-                    for sample in islice(samples, self.share)
+                    self.encoder.encode(sample, rng if self.crop else None) for sample in islice(samples, self.share)
                 ]
                 yield from self._batches(encoded)
             except ValueError as error:
@@ -64,9 +63,7 @@ class StreamedBatches(IterableDataset[Batch | str]):
         lengths = np.array([len(item) for item in encoded])
         needed = fewest_bins(-np.sort(-lengths), self.token_budget)
         if lengths.max() > self.token_budget:
-            raise ValueError(
-                f"a sample has {lengths.max()} tokens, over data.token_budget={self.token_budget}"
-            )
+            raise ValueError(f"a sample has {lengths.max()} tokens, over data.token_budget={self.token_budget}")
         if needed > self.accumulate:
             raise ValueError(
                 f"{self.share} samples need {needed} micro-batches of data.token_budget={self.token_budget}, "
@@ -105,9 +102,7 @@ class StreamedLoader:
             self.step = 0
         self._resume_epoch = None
         self.batches.start = (self.epoch, self.step)
-        loader = DataLoader(
-            self.batches, batch_size=None, num_workers=self.num_workers, generator=torch.Generator()
-        )
+        loader = DataLoader(self.batches, batch_size=None, num_workers=self.num_workers, generator=torch.Generator())
         for batch in islice(loader, self.num_batches - self.step):
             if isinstance(batch, str):
                 raise ValueError(batch)

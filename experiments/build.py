@@ -23,9 +23,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Samples by source and split; all of `out` appears, or nothing."""
     if cfg.source is None or cfg.out is None:
         raise ValueError("say what to build and where: source=NAME raw=DIR out=DIR")
-    counts = build(
-        cfg.source, Path(cfg.out), None if cfg.raw is None else Path(cfg.raw), cfg.seed, cfg.held_out
-    )
+    counts = build(cfg.source, Path(cfg.out), None if cfg.raw is None else Path(cfg.raw), cfg.seed, cfg.held_out)
     report(Path(cfg.out), counts)
     return {f"samples/{place}": float(count) for place, count in counts.items()}
 
@@ -35,9 +33,7 @@ def build(source: str, out: Path, raw: Path | None, seed: int, held_out: float =
     from datamodules.parts import build_whole, count_samples, refuse_overlap, write_parts
 
     module = source_module(source)
-    if (
-        source == "synthetic"
-    ):  # makes its images, whole or not at all, itself; `raw` holds photos of one's own
+    if source == "synthetic":  # makes its images, whole or not at all, itself; `raw` holds photos of one's own
         module.build(out, photos=raw, seed=seed)
         refuse_overlap(out)
         return count_samples(out)

@@ -52,12 +52,14 @@ class SyntheticConfig:
     photos: str | None = None
     seed: int = MISSING
     num_templated: int = MISSING
+    num_identification: int = MISSING
     num_detailed: int = MISSING
     num_external: int = MISSING
     num_val: int = MISSING
     num_test: int = MISSING
     crop_size: int = MISSING
     vocab_size: int = MISSING
+    functions_per_class: int = MISSING
 
 
 @dataclass

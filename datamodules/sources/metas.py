@@ -54,9 +54,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
     if not raw.is_dir():
-        raise FileNotFoundError(
-            f"'{raw}' is not a folder; give the data root that holds images and metas (raw)"
-        )
+        raise FileNotFoundError(f"'{raw}' is not a folder; give the data root that holds images and metas (raw)")
     found: dict[tuple[str, str], list[MetaSample]] = {}
     files = sorted(path for path in raw.rglob("*.json") if _in_metas(path.relative_to(raw)))
     files = files or sorted(raw.glob("*.json"))
@@ -86,9 +84,7 @@ def read_metas(path: Path, root: Path) -> tuple[str, list[MetaSample]]:
     is_train = all("conversations" in value for value in objects)
     split = "val" if path.stem.startswith("val") else "train" if is_train else "test"
     kind = _kind_of_file(path, objects)
-    return split, [
-        _read(value, f"'{path}' record {number}", root, kind) for number, value in enumerate(objects)
-    ]
+    return split, [_read(value, f"'{path}' record {number}", root, kind) for number, value in enumerate(objects)]
 
 
 def group(samples: Sequence[MetaSample]) -> list[list[MetaSample]]:
@@ -139,11 +135,7 @@ def _task(value: Mapping[str, Any], where: str) -> ReleasedTask:
     name = value.get("task_type")
     if name is None and "conversations" not in value:
         filled = {slot for slot, field in FIELDS.items() if value.get(field)}
-        name = (
-            "quality_compare"
-            if {Slot.A, Slot.B} <= filled
-            else f"quality_single_{'B' if Slot.B in filled else 'A'}"
-        )
+        name = "quality_compare" if {Slot.A, Slot.B} <= filled else f"quality_single_{'B' if Slot.B in filled else 'A'}"
         name += "" if Slot.REFERENCE in filled else "_noref"
     if name is None:
         raise ValueError(f"{where}: field 'task_type' is missing; add it")
@@ -157,13 +149,9 @@ def _path(value: Mapping[str, Any], field: str, where: str, root: Path) -> str:
     path = value.get(field)
     if not isinstance(path, str) or not path:
         state = "missing" if path is None else f"{path!r}, not a path"
-        raise ValueError(
-            f"{where}: field '{field}' is {state}; its task '{value.get('task_type')}' needs that image"
-        )
+        raise ValueError(f"{where}: field '{field}' is {state}; its task '{value.get('task_type')}' needs that image")
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ValueError(
-            f"{where}: field '{field}': '{path}' leaves the data root; give a path relative to it"
-        )
+        raise ValueError(f"{where}: field '{field}': '{path}' leaves the data root; give a path relative to it")
     if not (root / path).is_file():
         raise FileNotFoundError(f"{where}: field '{field}': image '{root / path}' not found; put it there")
     return path
@@ -174,16 +162,12 @@ def _dialogue(value: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
         return (Turn(_question(_text(value, "query", where)), _text(value, "answer", where)),)
     said = value["conversations"]
     if not isinstance(said, list) or not said or len(said) % 2:
-        raise ValueError(
-            f"{where}: field 'conversations' must list human and gpt in turn, got {type(said).__name__}"
-        )
+        raise ValueError(f"{where}: field 'conversations' must list human and gpt in turn, got {type(said).__name__}")
     turns = []
     for human, gpt in zip(said[::2], said[1::2], strict=True):
         for entry, speaker in ((human, "human"), (gpt, "gpt")):
             if not isinstance(entry, dict) or entry.get("from") != speaker:
-                raise ValueError(
-                    f"{where}: field 'conversations' has no '{speaker}' in its place; human comes first"
-                )
+                raise ValueError(f"{where}: field 'conversations' has no '{speaker}' in its place; human comes first")
         question, answer = (_text(entry, "value", f"{where} conversations") for entry in (human, gpt))
         turns.append(Turn(_question(question), answer))
     return tuple(turns)

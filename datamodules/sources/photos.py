@@ -199,7 +199,9 @@ def own_photos(folder: Path | str, seed: int) -> tuple[Photo, ...]:
         raise FileNotFoundError(f"photos={folder} is no folder; give one with at least 3 images")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if len(paths) < len(SPLITS):
-        raise ValueError(f"photos={folder} holds {len(paths)} images; give at least 3, one for each of {', '.join(SPLITS)}")
+        raise ValueError(
+            f"photos={folder} holds {len(paths)} images; give at least 3, one for each of {', '.join(SPLITS)}"
+        )
     stems = [path.stem for path in paths]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if twice is not None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
 
@@ -63,21 +63,29 @@ def plan_templated(count: int, split: str, key: Sequence[int]) -> list[Item]:
     ]
 
 
+def plan_identification(count: int, key: Sequence[int]) -> list[Item]:
+    """Single images with every class and severity equally often."""
+    return _singles(Task.IDENTIFICATION, count, np.random.default_rng([*key, 2]))
+
+
 def plan_detailed(count: int, split: str, key: Sequence[int]) -> list[Item]:
     """Single images with every class and severity equally often, and pairs of which half have A better."""
     rng = np.random.default_rng([*key, 0])
     num_single = round(count * SINGLE_SHARE)
-    names = _cycled(_NAMES, num_single, rng)
-    severities = _cycled(SEVERITIES, num_single, rng)
-    clean = rng.random(num_single) < CLEAN_SHARE
-    items = [
-        Item(Task.DESCRIPTION, {Slot.A: Applied(name, 0 if none else severity)})
-        for name, severity, none in zip(names, severities, clean, strict=True)
-    ]
+    items = _singles(Task.DESCRIPTION, num_single, rng)
     better = pools.balanced(count - num_single, rng)
     for pair, a in zip(_pairs(count - num_single, rng), better, strict=True):
         items.append(_pair_item(Task.REASONING, pair, a))
     return [items[i] for i in rng.permutation(count)]
+
+
+def _singles(task: Task, count: int, rng: np.random.Generator) -> list[Item]:
+    names, severities = _cycled(_NAMES, count, rng), _cycled(SEVERITIES, count, rng)
+    clean = rng.random(count) < CLEAN_SHARE
+    return [
+        Item(task, {Slot.A: Applied(name, 0 if none else severity)})
+        for name, severity, none in zip(names, severities, clean, strict=True)
+    ]
 
 
 def plan_external(count: int, split: str, key: Sequence[int]) -> list[Item]:
@@ -116,6 +124,7 @@ class Maker:
     split: str
     crop_size: int
     key: tuple[int, ...]
+    functions_per_class: int = 1
 
     def make_all(self, numbers: Sequence[int], items: Sequence[Item]) -> list[Record]:
         return [self.make(number, item) for number, item in zip(numbers, items, strict=True)]
@@ -127,23 +136,54 @@ class Maker:
         crop = cut(photo, load_pixels(photo), self.crop_size, rng, Jitter() if self.split == "train" else None)
         if item.task is Task.CONTENT:
             return self._content(number, crop, rng)
-        images, truth = _apply(crop, item, rng)
+        images, truth = self._apply(crop, item, rng)
         images[Slot.REFERENCE] = crop.pixels
         slots = tuple(slot for slot in (Slot.A, Slot.B) if slot in images)
         turns = [_turn(item, truth, rng, single_word) for single_word in item.single_word]
-        samples = [RecordSample(item.task, (Slot.REFERENCE, *slots), (turns[0],), truth)]
-        if item.task is Task.COMPARISON or _all_detectable(truth):
-            samples.append(RecordSample(item.task, slots, (turns[1],), truth))
+        asked = [
+            (turn, *self._follow_up(item, truth, rng, known)) for turn, known in zip(turns, (True, False), strict=True)
+        ]
+        samples = [RecordSample(item.task, (Slot.REFERENCE, *slots), asked[0], truth)]
+        if item.task is Task.COMPARISON or _all_detectable(truth.distortions.values()):
+            samples.append(RecordSample(item.task, slots, asked[1], truth))
         return self._record(number, photo, images, samples)
+
+    def _follow_up(self, item: Item, truth: Truth, rng: np.random.Generator, full_reference: bool) -> list[Turn]:
+        """In training, what is wrong with each image of a comparison, asked after it, where that can be seen.
+
+        The brief answers name what is to be seen in two words; from comparisons alone, whose one telling word is A
+        or B, a model from scratch learns nothing in the time that the embedded default takes.
+        """
+        if item.task is not Task.COMPARISON or self.split != "train":
+            return []
+        slots = [slot for slot in truth.distortions if full_reference or _all_detectable([truth.distortions[slot]])]
+        return [
+            pools.identification(pools.image_name(slots[i]), truth.distortions[slots[i]], rng)
+            for i in rng.permutation(len(slots))
+        ]
+
+    def _apply(self, crop: Crop, item: Item, rng: np.random.Generator) -> tuple[dict[Slot, np.ndarray], Truth]:
+        """The distorted crop in each slot, and all that is known of it. Slots are taken in order, not in the item's."""
+        images: dict[Slot, np.ndarray] = {}
+        distortions: dict[Slot, tuple[Distortion, ...]] = {}
+        for slot in sorted(item.applied):
+            applied = item.applied[slot]
+            if applied.severity == 0:
+                images[slot], distortions[slot] = crop.pixels, ()
+                continue
+            functions = CLASSES[applied.name][: self.functions_per_class]
+            function = functions[int(rng.integers(len(functions)))]
+            images[slot] = distort(crop.pixels, function, applied.severity, rng)
+            distortions[slot] = (Distortion(applied.name, function, applied.severity),)
+        forms = {slot: fill_questionnaire(found, crop.region.texture) for slot, found in distortions.items()}
+        return images, Truth(better=item.better, distortions=distortions, questionnaires=forms)
 
     def _content(self, number: int, crop: Crop, rng: np.random.Generator) -> Record:
         answer = describe_content(crop.pixels, crop.region.subjects, rng, crop.photo.sentences)
         sample = RecordSample(Task.CONTENT, (Slot.A,), (Turn(pools.content_question(rng), answer),))
         return self._record(number, crop.photo, {Slot.A: crop.pixels}, [sample])
 
-    def _record(
-        self, number: int, photo: Photo, images: dict[Slot, np.ndarray], samples: list[RecordSample]
-    ) -> Record:
+    def _record(self, number: int, photo: Photo, images: dict[Slot, np.ndarray], samples: list[RecordSample]) -> Record:
         coded = {slot: _png(pixels) for slot, pixels in images.items()}
         return Record(f"{self.split}{number:06d}", coded, tuple(samples), reference=photo.name)
 
@@ -154,27 +194,9 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _apply(crop: Crop, item: Item, rng: np.random.Generator) -> tuple[dict[Slot, np.ndarray], Truth]:
-    """The distorted crop in each slot, and all that is known of it. Slots are taken in order, not in the item's."""
-    images: dict[Slot, np.ndarray] = {}
-    truth = Truth(better=item.better, distortions={}, questionnaires={})
-    distortions: dict[Slot, tuple[Distortion, ...]] = {}
-    for slot in sorted(item.applied):
-        applied = item.applied[slot]
-        if applied.severity == 0:
-            images[slot], distortions[slot] = crop.pixels, ()
-            continue
-        functions = CLASSES[applied.name]
-        function = functions[int(rng.integers(len(functions)))]
-        images[slot] = distort(crop.pixels, function, applied.severity, rng)
-        distortions[slot] = (Distortion(applied.name, function, applied.severity),)
-    forms = {slot: fill_questionnaire(found, crop.region.texture) for slot, found in distortions.items()}
-    return images, replace(truth, distortions=distortions, questionnaires=forms)
-
-
-def _all_detectable(truth: Truth) -> bool:
-    """Whether every distortion shows without the reference."""
-    found = [distortion for distortions in truth.distortions.values() for distortion in distortions]
+def _all_detectable(images: Iterable[Sequence[Distortion]]) -> bool:
+    """Whether every distortion of some images shows without the reference."""
+    found = [distortion for distortions in images for distortion in distortions]
     return all(detectable_without_reference(distortion.name, distortion.severity) for distortion in found)
 
 
@@ -184,4 +206,6 @@ def _turn(item: Item, truth: Truth, rng: np.random.Generator, single_word: bool)
         return pools.comparison(item.better, rng, single_word=single_word)
     if item.task is Task.REASONING:
         return Turn(pools.reasoning_question(rng), reason(truth, rng))
+    if item.task is Task.IDENTIFICATION:
+        return pools.identification("the image", truth.distortions[Slot.A], rng)
     return Turn(pools.description_question(rng), describe(truth, rng))

@@ -24,7 +24,7 @@ from typing import Any
 from datamodules.records import Record
 from datamodules.shards import SPLITS, ShardWriter
 from datamodules.sources.photos import Photo, embedded_photos, licences, own_photos, photo_path
-from datamodules.sources.recipes import Maker, plan_detailed, plan_external, plan_templated
+from datamodules.sources.recipes import Maker, plan_detailed, plan_external, plan_identification, plan_templated
 
 SETTINGS = "synthetic.json"
 SOURCES = ("templated", "detailed", "external")
@@ -36,25 +36,30 @@ MIN_CROP_SIZE = 32  # px; the distortions' own limit
 
 @dataclass(frozen=True)
 class Settings:
-    """How many records of each source go into train; `num_val` and `num_test` are for each source."""
+    """How many records of each source go into train; `num_val` and `num_test` are for each source.
+
+    `num_identification` brief questions about one image stand beside the templated comparisons, in train alone.
+
+    `functions_per_class` of the distortions are used, the first of each class first; 6 are all.
+    """
 
     seed: int = 0
     num_templated: int = 2400
+    num_identification: int = 8000
     num_detailed: int = 2400
     num_external: int = 600
     num_val: int = 96
     num_test: int = 288
-    crop_size: int = 64
-    vocab_size: int = 640
+    crop_size: int = 48
+    vocab_size: int = 2000
+    functions_per_class: int = 1
 
     def count(self, source: str, split: str) -> int:
         by_split = {"train": getattr(self, f"num_{source}"), "val": self.num_val, "test": self.num_test}
         return by_split[split]
 
 
-def build(
-    out: Path | str, photos: str | Path | None = None, num_workers: int | None = None, **settings: Any
-) -> Path:
+def build(out: Path | str, photos: str | Path | None = None, num_workers: int | None = None, **settings: Any) -> Path:
     """Write `out/{templated,detailed,external}/{train,val,test}` and `out/tokenizer`; see `Settings` for the rest.
 
     A folder made with the same settings, photos and code is left as it is. Otherwise a new one is made beside
@@ -117,9 +122,11 @@ def _records(
 ) -> Iterator[Record]:
     """The records of a split in order, however many processes make them."""
     key = (settings.seed, SOURCES.index(source), SPLITS.index(split))
-    maker = Maker(photos, split, settings.crop_size, key)
+    maker = Maker(photos, split, settings.crop_size, key, settings.functions_per_class)
     plan = {"templated": plan_templated, "detailed": plan_detailed, "external": plan_external}[source]
     items = plan(settings.count(source, split), split, key)
+    if source == "templated" and split == "train":
+        items += plan_identification(settings.num_identification, key)
     numbers = [range(start, min(start + CHUNK, len(items))) for start in range(0, len(items), CHUNK)]
     chunks = [items[chunk.start : chunk.stop] for chunk in numbers]
     made = map(maker.make_all, numbers, chunks) if executor is None else executor.map(maker.make_all, numbers, chunks)

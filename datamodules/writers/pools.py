@@ -6,9 +6,13 @@ them. All are grammatical and mean the same with A and B swapped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from depictqa.sample import Slot, Turn
+from datamodules.distortions import severity_word
+from datamodules.writers.rules import NOUNS
+from depictqa.sample import Distortion, Slot, Turn
 
 SINGLE_WORD_TAIL = " Answer the question using a single word or phrase."
 """The tail of the released training data; the answer to it is `Image A` or `Image B`."""
@@ -107,6 +111,16 @@ CONTENT_QUESTIONS = (
 )
 
 
+IDENTIFICATION_QUESTIONS = (
+    "Which distortion does {x} have?",
+    "What is wrong with {x}?",
+    "Name the distortion of {x}.",
+    "What distortion is seen in {x}?",
+    "How is {x} distorted?",
+    "Tell the distortion of {x}.",
+)
+
+
 def image_name(slot: Slot) -> str:
     """`Image A` or `Image B`."""
     return f"Image {slot.upper()}"
@@ -124,6 +138,13 @@ def comparison(better: Slot, rng: np.random.Generator, *, single_word: bool) -> 
         return Turn(question + SINGLE_WORD_TAIL, image_name(better))
     answer = _pick(COMPARISON_ANSWERS, rng)
     return Turn(question, answer.format(better=image_name(better), worse=image_name(other(better))))
+
+
+def identification(name: str, distortions: Sequence[Distortion], rng: np.random.Generator) -> Turn:
+    """What is wrong with an image, in two words: `Obvious noise`; `None` for a clean one."""
+    question = _pick(IDENTIFICATION_QUESTIONS, rng).format(x=name)
+    named = [f"{severity_word(distortion.severity)} {NOUNS[distortion.name]}" for distortion in distortions]
+    return Turn(question, " and ".join(named).capitalize() or "None")
 
 
 def reasoning_question(rng: np.random.Generator) -> str:

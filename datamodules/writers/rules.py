@@ -139,10 +139,7 @@ def _distortions(subject: str, named: list[tuple[str, Level]], rng: np.random.Ge
         ]
     else:
         verb = _pick(rng, ("shows", "has", "suffers from"))
-        words = [
-            f"{_pick(rng, _ADJECTIVES[level])} {NOUNS.get(name) or _FIELD_NOUNS[name]}"
-            for name, level in named
-        ]
+        words = [f"{_pick(rng, _ADJECTIVES[level])} {NOUNS.get(name) or _FIELD_NOUNS[name]}" for name, level in named]
     return f"{subject} {verb} {_list(words)}"
 
 

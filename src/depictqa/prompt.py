@@ -36,8 +36,8 @@ class PromptStyle:
     user: str = "USER: "
     after_question: str = "\n"
     before_answer: str = ""
-    assistant: str = "ASSISTANT: "
-    end: str = "\n</s>"
+    assistant: str = "ASSISTANT:"
+    end: str = "</s>"
     unique_tags: bool = True
     content_in_user: bool = False
 

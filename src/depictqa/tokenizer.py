@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from depictqa.prompt import NAMES, TAGS, PromptStyle
+from depictqa.prompt import NAMES, PLAIN_TAG, TAGS, PromptStyle
 
 UNK, BOS, EOS = 0, 1, 2
 NUM_BYTES = 256  # byte-fallback pieces, which every vocabulary holds
@@ -57,10 +57,15 @@ def train_tokenizer(texts: Iterable[str], folder: Path | str, vocab_size: int) -
     return folder
 
 
+def _tag_symbols() -> list[str]:
+    """The image tags, each one piece: they stand in every sample, several times."""
+    return [f"<{slash}{tag}>" for tag in (*TAGS.values(), PLAIN_TAG) for slash in ("", "/")]
+
+
 def _train(lines: list[str], vocab_size: int) -> bytes:
     from sentencepiece import SentencePieceTrainer
 
-    least = NUM_BYTES + 3 + len({char for line in lines for char in line} | {"▁"}) + 2
+    least = NUM_BYTES + 3 + len(_tag_symbols()) + len({char for line in lines for char in line} | {"▁"}) + 2
     if vocab_size < least:
         raise ValueError(f"vocabulary of {vocab_size} pieces is too small; these texts need at least {least}")
     model = io.BytesIO()
@@ -76,6 +81,7 @@ def _train(lines: list[str], vocab_size: int) -> bytes:
             add_dummy_prefix=True,
             remove_extra_whitespaces=False,
             normalization_rule_name="identity",
+            user_defined_symbols=_tag_symbols(),
             unk_id=UNK,
             bos_id=BOS,
             eos_id=EOS,

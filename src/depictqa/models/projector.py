@@ -42,6 +42,11 @@ class Projector(nn.Module):
         if config.kind == "mlp":
             self.linear = nn.Sequential(nn.Linear(in_width, out_width), nn.GELU(), nn.Linear(out_width, out_width))
 
+        for layer in self.linear.modules():
+            if isinstance(layer, nn.Linear):  # as transformers starts its own: projected images begin near text's scale
+                nn.init.normal_(layer.weight, std=0.02)
+                nn.init.zeros_(layer.bias)
+
     @property
     def fixed_tokens(self) -> int | None:
         """Tokens per image where that does not depend on the image's size."""

@@ -23,16 +23,10 @@ _FILLER = re.compile(
     r"|distortions?|lossy|strengthened|weakened|increased|reduced|lost|loss|further|problems?|issues?)(?: |$))*"
 )
 _JOINER = re.compile(r"(?:[\s,/&]|\b(?:and|or|nor|the|its|plus|also|any|with|in)\b)*")
-_VERB = re.compile(
-    r"\b(?:is|are|was|were|be|been|looks?|appears?|seems?|remains?|stays?|has|have|shows?|kept)\b"
-)
-_PARTICIPLE = re.compile(
-    r"\s*(?:affected|degraded|distorted|corrupted|damaged|impaired|changed|altered|off|lost)\b"
-)
+_VERB = re.compile(r"\b(?:is|are|was|were|be|been|looks?|appears?|seems?|remains?|stays?|has|have|shows?|kept)\b")
+_PARTICIPLE = re.compile(r"\s*(?:affected|degraded|distorted|corrupted|damaged|impaired|changed|altered|off|lost)\b")
 _CLEAN = re.compile(r"\b(?:undistorted|pristine|flawless|perfect|clean)\b")
-_COMPARISON = re.compile(
-    r"\b(?:than|compared (?:to|with)|unlike|relative to)\b(?:[^,;.§]{0,40}§\w+(?:'s)?|[^,;.§]*)"
-)
+_COMPARISON = re.compile(r"\b(?:than|compared (?:to|with)|unlike|relative to)\b(?:[^,;.§]{0,40}§\w+(?:'s)?|[^,;.§]*)")
 _MAX_GAP_WORDS = 8
 
 
@@ -76,11 +70,7 @@ def _items(clause: str, marks: Sequence[Mark]) -> list[_Item]:
             continue
         item = _Item(mark, mark.degree, mark.start)
         before = marks[position - 1] if position else None
-        if (
-            before is not None
-            and before.kind == "degree"
-            and before.start >= (items[-1].term.end if items else 0)
-        ):
+        if before is not None and before.kind == "degree" and before.start >= (items[-1].term.end if items else 0):
             gap = clause[before.end : mark.start].strip()
             if mark.degree is None and _FILLER.fullmatch(gap):
                 item.own, item.start = before.name, before.start
@@ -108,12 +98,7 @@ def _read_run(clause: str, marks: Sequence[Mark], run: list[_Item]) -> list[Stat
         if any(item.own for item in run) and not re.search(r"\bn?or\b", run[-1].link):
             return [*_shared(run[:-1], None), (run[-1].term.name, after)]
     last = run[-1]
-    if (
-        after is None
-        and last.own is None
-        and len(run) > 1
-        and re.match(r"\s*(?:is|are) ", clause[last.term.end :])
-    ):
+    if after is None and last.own is None and len(run) > 1 and re.match(r"\s*(?:is|are) ", clause[last.term.end :]):
         # `strong contrast and colors are oversaturated`: a new statement; `no noise or blur is visible`: a list.
         if run[-2].own != NONE and not re.search(r"\bn?or\b", last.link):
             return [*_shared(run[:-1], None), (last.term.name, None)]

@@ -16,9 +16,7 @@ from depictqa.sample import Slot
 _LEVELS = {NONE: Level.UNDISTORTED, MILD: Level.MILD, SEVERE: Level.SEVERE}
 _OVERALL = {NONE: Overall.NEARLY_UNDISTORTED, MILD: Overall.MILD, SEVERE: Overall.SEVERE}
 _STRENGTH = (NONE, MILD, SEVERE)
-_VERDICT = re.compile(
-    r"\b(?:better|worse|prefer\w*|superior|inferior|wins?|best|worst|(?:higher|lower) quality)\b"
-)
+_VERDICT = re.compile(r"\b(?:better|worse|prefer\w*|superior|inferior|wins?|best|worst|(?:higher|lower) quality)\b")
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ _RAISED = (
     r"(?:strengthen\w*|increas\w*|boost\w*|enhanc\w*|exaggerat\w*|rais\w*|excess\w*|too (?:high|strong|much)"
     r"|high(?:er)?|strong(?:er)?)"
 )
-_LOWERED = r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking|insufficient)"
-_ADVERB = (
-    r"(?:(?:a (?:little|bit)|not|very|too|quite|\w+ly) ){0,2}"  # `contrast is (very slightly) strengthened`
+_LOWERED = (
+    r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking|insufficient)"
 )
+_ADVERB = r"(?:(?:a (?:little|bit)|not|very|too|quite|\w+ly) ){0,2}"  # `contrast is (very slightly) strengthened`
 _LINK = r"(?:(?:level|is|are|was|were|has been|have been|looks?|appears?|seems?) ){0,2}"
 
 

@@ -10,9 +10,7 @@ from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
 from depictqa.sample import Slot, Task, Truth, Turn
 
-PAIR = RecordSample(
-    Task.COMPARISON, (Slot.A, Slot.B), (Turn("Which?", "Image A — é"),), Truth(better=Slot.A, vote=0.0)
-)
+PAIR = RecordSample(Task.COMPARISON, (Slot.A, Slot.B), (Turn("Which?", "Image A — é"),), Truth(better=Slot.A, vote=0.0))
 WITH_REFERENCE = RecordSample(
     Task.COMPARISON, (Slot.REFERENCE, Slot.A, Slot.B), PAIR.dialogue, Truth(better=Slot.A, vote=0.0)
 )
@@ -59,12 +57,8 @@ def sources(tmp_path):
     """Shards of all three sources under `tmp_path`: 9 comparisons, 3 descriptions, 4 contents a split."""
     a, pair = (Slot.A,), (Slot.A, Slot.B)
     write_source(tmp_path / "templated", 9, Task.COMPARISON, pair, "Which image is better?", "Image A")
-    write_source(
-        tmp_path / "detailed", 3, Task.DESCRIPTION, a, "Assess the image quality.", "Severe noise. " * 3
-    )
-    write_source(
-        tmp_path / "external", 4, Task.CONTENT, a, "What is there?", "A red flower stands before leaves."
-    )
+    write_source(tmp_path / "detailed", 3, Task.DESCRIPTION, a, "Assess the image quality.", "Severe noise. " * 3)
+    write_source(tmp_path / "external", 4, Task.CONTENT, a, "What is there?", "A red flower stands before leaves.")
     return tmp_path
 
 

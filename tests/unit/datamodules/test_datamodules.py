@@ -11,9 +11,7 @@ from depictqa.sample import Task
 MODULES = {"templated": TemplatedDataModule, "detailed": DetailedDataModule, "external": ExternalDataModule}
 
 
-@pytest.mark.parametrize(
-    ("name", "repeat", "count"), [("templated", 1, 9), ("detailed", 20, 3), ("external", 2, 4)]
-)
+@pytest.mark.parametrize(("name", "repeat", "count"), [("templated", 1, 9), ("detailed", 20, 3), ("external", 2, 4)])
 def test_each_source_works_alone_with_its_own_repeat(sources, encoder, name, repeat, count):
     data = MODULES[name](sources / name, encoder, batch_size=4)
     assert isinstance(data, LightningDataModule)
@@ -27,9 +25,7 @@ def test_each_source_works_alone_with_its_own_repeat(sources, encoder, name, rep
 
 def test_wrong_task_names_record_and_task(sources, encoder):
     data = DetailedDataModule(sources / "templated", encoder)
-    with pytest.raises(
-        ValueError, match=r"record 'detailed/0000/0': task 'comparison' is none of .*\(assessment, "
-    ):
+    with pytest.raises(ValueError, match=r"record 'detailed/0000/0': task 'comparison' is none of .*\(assessment, "):
         data.setup("fit")
 
 
@@ -42,18 +38,14 @@ def test_mixture_takes_repeats_and_names_from_its_keys(sources, encoder):
     assert counts == {"my_templated": 9, "my_detailed": 0, "my_external": 12}
     assert len(data.samples("val")) == 16
     assert [sample.task for sample in data.samples("val")[8:10]] == [Task.COMPARISON, Task.DESCRIPTION]
-    with pytest.raises(
-        ValueError, match="repeats name source 'other'; choose among my_templated, my_detailed"
-    ):
+    with pytest.raises(ValueError, match="repeats name source 'other'; choose among my_templated, my_detailed"):
         MixtureDataModule(parts, {"other": 1}, encoder)
 
 
 def test_what_is_missing_is_named(sources, encoder):
     with pytest.raises(ValueError, match="no encoder .* give it encoder=model.encoder"):
         TemplatedDataModule(sources / "templated").setup("fit")
-    with pytest.raises(
-        FileNotFoundError, match="nowhere/train' has no manifest.json; build it with program=build"
-    ):
+    with pytest.raises(FileNotFoundError, match="nowhere/train' has no manifest.json; build it with program=build"):
         TemplatedDataModule(sources / "nowhere", encoder).setup("fit")
     with pytest.raises(ValueError, match="10 ranks but only 3 records a step"):
         DetailedDataModule(sources / "detailed", encoder, repeat=1).setup("fit", world_size=10, rank=0)
@@ -99,9 +91,7 @@ def test_lightning_resumes_with_the_next_batch(sources, encoder):
     checkpoint = sources / "last.ckpt"
 
     def fit(workers, kill_after=None, resume=False):
-        data = TemplatedDataModule(
-            sources / "templated", encoder, batch_size=4, token_budget=300, num_workers=workers
-        )
+        data = TemplatedDataModule(sources / "templated", encoder, batch_size=4, token_budget=300, num_workers=workers)
         data.setup("fit", world_size=1, rank=0)
         quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
         trainer = Trainer(

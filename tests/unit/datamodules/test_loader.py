@@ -57,9 +57,7 @@ def test_an_epoch_holds_each_sample_as_often_as_it_is_repeated(mix):
     assert sorted(keys) == sorted(expected)
     assert data.accumulate > 1 and all(batch.num_tokens <= BUDGET for batch in batches)
     totals = torch.tensor([batch.weights.sum() for batch in batches]).view(data.steps_per_epoch, -1).mean(1)
-    assert torch.allclose(totals, torch.ones_like(totals)), (
-        "a step's weights are those of a mean over its samples"
-    )
+    assert torch.allclose(totals, torch.ones_like(totals)), "a step's weights are those of a mean over its samples"
 
 
 def test_lengths_of_the_plan_bound_the_batches(mix, encoder):
@@ -175,9 +173,7 @@ def test_unreadable_sample_is_named_counted_and_left_out(mix, sources, caplog, w
 
 def test_too_many_unreadable_samples_end_the_run(mix, sources):
     damage(sources / "templated" / "train", "0003.b.png")
-    with pytest.raises(
-        ValueError, match=r"1 samples could not be read, over data.max_skipped=0.01; mend .*0003\.b"
-    ):
+    with pytest.raises(ValueError, match=r"1 samples could not be read, over data.max_skipped=0.01; mend .*0003\.b"):
         list(mix().train_dataloader())
 
 
@@ -188,9 +184,7 @@ def test_micro_batch_of_unreadable_samples_alone_weighs_nothing(mix, sources):
     batches = list(data.train_dataloader())
     assert len(batches) == data.steps_per_epoch * data.accumulate
     weightless = [batch for batch in batches if not batch.weights.any()]
-    assert weightless and all(
-        torch.isfinite(batch.weights).all() and batch.num_samples == 1 for batch in weightless
-    )
+    assert weightless and all(torch.isfinite(batch.weights).all() and batch.num_samples == 1 for batch in weightless)
     assert all(pixels.max() == 0 for batch in weightless for pixels in batch.pixels)
 
 
@@ -207,9 +201,7 @@ def test_held_out_samples_come_once_over_all_ranks(mix, world_size):
         for batch in batches:
             assert torch.isclose(batch.weights.sum(), torch.tensor(1.0))
     assert sorted(keys) == sorted(sample.key for sample in mix().samples("val"))
-    assert max(counts) - min(counts) <= (world_size == 20), (
-        "equally many batches where there are enough samples"
-    )
+    assert max(counts) - min(counts) <= (world_size == 20), "equally many batches where there are enough samples"
 
 
 def test_loader_hands_out_what_the_plan_says(mix):
@@ -225,9 +217,7 @@ def test_loader_hands_out_what_the_plan_says(mix):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_unreadable_held_out_sample_is_one_line(mix, sources, workers):
     damage(sources / "templated" / "val", "0003.b.png")
-    with pytest.raises(
-        ValueError, match=r"held-out samples must all be readable: .*tar: image '0003\.b"
-    ) as error:
+    with pytest.raises(ValueError, match=r"held-out samples must all be readable: .*tar: image '0003\.b") as error:
         list(mix(num_workers=workers).val_dataloader())
     assert "\n" not in str(error.value)
 

@@ -60,9 +60,7 @@ def test_steps_have_the_same_members_for_any_world_size(case):
     options, world_size = case
     one, many = Plan(**options), Plan(**options, world_size=world_size)
     for epoch in range(options["epochs"]):
-        assert [sorted(step) for step in steps_of(one, epoch)] == [
-            sorted(step) for step in steps_of(many, epoch)
-        ]
+        assert [sorted(step) for step in steps_of(one, epoch)] == [sorted(step) for step in steps_of(many, epoch)]
 
 
 @settings(max_examples=100, deadline=None)

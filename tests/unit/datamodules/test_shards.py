@@ -124,9 +124,7 @@ def test_bake_stores_the_scaled_image_and_says_so(tmp_path, made):
 @pytest.mark.parametrize("writes", [0, 2, 5])
 def test_an_exception_leaves_nothing_behind(tmp_path, writes, made):
     with pytest.raises(RuntimeError):
-        with ShardWriter(
-            tmp_path, "train", source="made", licence="x", seed=0, records_per_shard=2
-        ) as writer:
+        with ShardWriter(tmp_path, "train", source="made", licence="x", seed=0, records_per_shard=2) as writer:
             for number in range(writes):
                 writer.write(made.record(number))
             raise RuntimeError
@@ -152,9 +150,7 @@ def test_full_disk_is_one_line_and_leaves_nothing_behind(tmp_path, monkeypatch, 
     monkeypatch.setattr(shards._Hashed, "write", limited)
     if after == 10_000_000:
         monkeypatch.setattr(shards, "_flush", no_sync)
-    with pytest.raises(
-        ValueError, match=r"cannot write '.*train': No space left on device; free space"
-    ) as error:
+    with pytest.raises(ValueError, match=r"cannot write '.*train': No space left on device; free space") as error:
         made.write(tmp_path, numbers=range(4), records_per_shard=2)
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == []
@@ -168,9 +164,7 @@ def test_real_full_device_is_one_line(tmp_path, monkeypatch, made):
     monkeypatch.setattr(
         shards,
         "open",
-        lambda path, mode, **rest: real_open(
-            "/dev/full" if str(path).endswith(".tar") else path, mode, **rest
-        ),
+        lambda path, mode, **rest: real_open("/dev/full" if str(path).endswith(".tar") else path, mode, **rest),
         raising=False,
     )
     with pytest.raises(ValueError, match="No space left on device"):

@@ -46,9 +46,7 @@ def test_stream_gives_what_the_index_gives(shard):
 
 def test_stream_is_shuffled_and_seeded(shard):
     def keys(seed):
-        return [
-            sample.key for sample in islice(streamed([str(shard)], "m", np.random.default_rng(seed), 5), 30)
-        ]
+        return [sample.key for sample in islice(streamed([str(shard)], "m", np.random.default_rng(seed), 5), 30)]
 
     assert keys(0) == keys(0) != keys(1)
     assert len(set(keys(0)[:6])) > 2
@@ -61,9 +59,7 @@ def test_truncated_shard_is_an_error_wherever_it_ends(shard):
         starts = [info.offset for info in tar]
     for end in [*starts[1:], starts[3] + 100, starts[5] + 700, len(whole) - 10240]:
         shard.write_bytes(whole[:end])
-        with pytest.raises(
-            ValueError, match="cannot be read: .*; copy or build|keep a record's members together"
-        ):
+        with pytest.raises(ValueError, match="cannot be read: .*; copy or build|keep a record's members together"):
             list(records_of(str(shard)))
     shard.write_bytes(whole)
     assert len(list(records_of(str(shard)))) == 3

@@ -59,10 +59,10 @@ def test_several_turns() -> None:
     turns = [Turn("One?", "First."), Turn("Two?", "Second."), Turn("Three?")]
     pieces = render(Task.DESCRIPTION, {Slot.A}, turns, PromptStyle())
     assert [piece.text for piece in pieces if isinstance(piece, Text) and piece.supervised] == [
-        "First.\n</s>",
-        "Second.\n</s>",
+        "First.</s>",
+        "Second.</s>",
     ]
-    assert flat(pieces)[-1] == "USER: Three?\nASSISTANT: "
+    assert flat(pieces)[-1] == "USER: Three?\nASSISTANT:"
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,7 @@ def descriptions() -> list[str]:
     texts = []
     for name in FIELD_OF:
         distortions = (Distortion(name, "any", 4),)
-        truth = Truth(
-            distortions={Slot.A: distortions}, questionnaires={Slot.A: fill_questionnaire(distortions)}
-        )
+        truth = Truth(distortions={Slot.A: distortions}, questionnaires={Slot.A: fill_questionnaire(distortions)})
         texts += [describe(truth, rng) for _ in range(5)]
     return texts
 
@@ -59,9 +57,7 @@ def test_cuts_as_sentencepiece_does_and_decodes_to_the_same_text(folder: Path, t
 @pytest.mark.parametrize("vocab_size", [330, 600])
 def test_a_and_b_differ_in_one_last_whole_piece(vocab_size: int, tmp_path: Path) -> None:
     # 330 leaves room for hardly a merge beside bytes and characters
-    tokenizer = AutoTokenizer.from_pretrained(
-        train_tokenizer([*TEXTS, *descriptions()], tmp_path, vocab_size)
-    )
+    tokenizer = AutoTokenizer.from_pretrained(train_tokenizer([*TEXTS, *descriptions()], tmp_path, vocab_size))
     a, b = (tokenizer(f"Image {x}", add_special_tokens=False)["input_ids"] for x in "AB")
     assert a[:-1] == b[:-1] and a[-1] != b[-1]
     assert tokenizer.convert_ids_to_tokens([a[-1], b[-1]]) == ["▁A", "▁B"]

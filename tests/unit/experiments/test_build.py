@@ -27,9 +27,7 @@ def raw(tmp_path):
 
 
 def config(**changed):
-    return SimpleNamespace(
-        **{"source": "metas", "raw": None, "out": None, "seed": 0, "held_out": 0.2, **changed}
-    )
+    return SimpleNamespace(**{"source": "metas", "raw": None, "out": None, "seed": 0, "held_out": 0.2, **changed})
 
 
 def test_builds_shards_and_tells_their_sizes(raw, tmp_path, capsys):
@@ -51,7 +49,9 @@ def test_nothing_is_held_out_where_none_is_asked_for(raw, tmp_path):
 def test_what_is_not_said_is_asked_for(raw, tmp_path):
     with pytest.raises(ValueError, match="say what to build and where"):
         run(config(source=None, out=str(tmp_path / "out")))
-    with pytest.raises(ValueError, match="source 'metas' is made from files; give the folder that holds them .raw=DIR."):
+    with pytest.raises(
+        ValueError, match="source 'metas' is made from files; give the folder that holds them .raw=DIR."
+    ):
         run(config(out=str(tmp_path / "out")))
     with pytest.raises(ValueError, match="source 'other' unknown; choose .*metas"):
         run(config(source="other", raw=str(raw), out=str(tmp_path / "out")))

@@ -195,9 +195,7 @@ def test_long_answers_make_a_file_detailed_where_its_name_tells_nothing(root):
 
 def test_held_out_references_go_to_val_with_all_their_samples(root):
     photos = [f"photo{n}.png" for n in range(400)]
-    samples = [
-        metas.MetaSample("", "", {Slot.A: photo}, photo, sample=None) for photo in photos for _ in range(2)
-    ]
+    samples = [metas.MetaSample("", "", {Slot.A: photo}, photo, sample=None) for photo in photos for _ in range(2)]
     held = [metas._is_held_out(sample, 0, 0.1) for sample in samples]
     assert held[::2] == held[1::2] and 20 < sum(held[::2]) < 60
     assert held != [metas._is_held_out(sample, 1, 0.1) for sample in samples]
@@ -286,9 +284,7 @@ def test_reference_in_train_and_test_is_refused_and_named(root, tmp_path, by_nam
     else:
         data = (root / "images/ref1.png").read_bytes()
         (root / "images/ref2.png").write_bytes(data)
-    with pytest.raises(
-        ValueError, match="reference images are in both templated/train and .*/test: "
-    ) as error:
+    with pytest.raises(ValueError, match="reference images are in both templated/train and .*/test: ") as error:
         build(root, tmp_path / "out")
     assert ("'images/ref1.png'" in str(error.value)) == by_name
     assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing is left"
@@ -296,8 +292,6 @@ def test_reference_in_train_and_test_is_refused_and_named(root, tmp_path, by_nam
 
 def test_unreadable_image_names_file_record_and_image(root, tmp_path):
     (root / "images/b1.png").write_bytes(b"no image")
-    with pytest.raises(
-        ValueError, match=r"train_AB_mix_bapps\.json' record 0: .*'000000' b' cannot be decoded"
-    ):
+    with pytest.raises(ValueError, match=r"train_AB_mix_bapps\.json' record 0: .*'000000' b' cannot be decoded"):
         build(root, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing is left"

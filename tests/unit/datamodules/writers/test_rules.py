@@ -89,9 +89,7 @@ def test_reasoning_states_every_field_of_both_images_and_the_conclusion() -> Non
 
 @pytest.mark.parametrize("name", sorted(FIELD_OF))
 @pytest.mark.parametrize("severity", [1, 5])
-def test_single_distortion_is_named_in_the_first_sentence_and_the_text_is_short(
-    name: str, severity: int
-) -> None:
+def test_single_distortion_is_named_in_the_first_sentence_and_the_text_is_short(name: str, severity: int) -> None:
     rng = np.random.default_rng(2)
     distortion = (Distortion(name, "any", severity),)
     form = fill_questionnaire(distortion)
