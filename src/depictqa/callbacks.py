@@ -22,8 +22,8 @@ class Checkpoints(Callback):
     """`last.ckpt` every `every` optimiser steps, before each validation and at the end; `best.ckpt` by `monitor`.
 
     `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the loader's place in the
-    data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters alone.
-    On SIGTERM (`terminate` in a test) the step at hand is finished, `last.ckpt` written, and the process exits
+    data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters
+    alone. On SIGTERM (`terminate` in a test) the step at hand is finished, `last.ckpt` written, and the process exits
     with 143; in the middle of a validation at once, since the last checkpoint stands right before it.
     """
 
