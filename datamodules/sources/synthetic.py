@@ -45,11 +45,11 @@ class Settings:
 
     seed: int = 0
     num_templated: int = 2400
-    num_identification: int = 8000
+    num_identification: int = 7000
     num_detailed: int = 2400
-    num_external: int = 600
+    num_external: int = 300
     num_val: int = 96
-    num_test: int = 288
+    num_test: int = 192
     crop_size: int = 48
     vocab_size: int = 2000
     functions_per_class: int = 1
