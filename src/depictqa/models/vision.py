@@ -41,7 +41,7 @@ class VisionTower(nn.Module):
         tower = cls(trunk.float(), config.features, mean, std)
         if tower.kind == "vit" and config.features == "local":
             # What only the global feature needs would be trained without a gradient, which DDP refuses.
-            tower.trunk.ln_post, tower.trunk.proj = nn.Identity(), None
+            trunk.ln_post, trunk.proj = nn.Identity(), None  # type: ignore[assignment]
         tower.requires_grad_(config.trainable)
         if not config.trainable:
             tower.eval()
