@@ -20,7 +20,7 @@ from datamodules.shards import SPLITS
 from depictqa.image import load_image
 
 MAX_SIDE = 800  # px; larger photos are scaled down, which also averages away the traces of their JPEG coding
-SUFFIXES = tuple(sorted(Image.registered_extensions()))
+SUFFIXES = tuple(sorted(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN))
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,8 @@ def own_photos(folder: Path | str, seed: int) -> tuple[Photo, ...]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"photos={folder} is no folder; give one with at least 3 images")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    paths = [path for path in files if path.suffix.lower() in SUFFIXES]
     if len(paths) < len(SPLITS):
         raise ValueError(
             f"photos={folder} holds {len(paths)} images; give at least 3, one for each of {', '.join(SPLITS)}"

@@ -18,9 +18,11 @@ from depictqa.models.depictqa import DepictQA
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     *(f"scale.synthetic.{name}={value}" for name, value in {
-        "num_templated": 40, "num_identification": 10, "num_detailed": 40, "num_external": 16, "num_val": 6, "num_test": 6, "vocab_size": 400,
+        "num_templated": 40, "num_identification": 10, "num_detailed": 40,
+        "num_external": 16, "num_val": 6, "num_test": 6, "vocab_size": 400,
     }.items()),
-    "trainer.max_steps=4", "trainer.validations_per_epoch=6", "trainer.log_every=1", "trainer.progress_every=0", "trainer.num_examples=2",
+    "trainer.max_steps=4", "trainer.validations_per_epoch=6",
+    "trainer.log_every=1", "trainer.progress_every=0", "trainer.num_examples=2",
     "trainer.example_tokens=8", "trainer.early_stopping.patience=5", "trainer.keep=best", "trainer.threads=1",
     "data.batch_size=16", "evaluation.max_new_tokens=8",
 ]  # fmt: skip

@@ -137,7 +137,8 @@ class Mark:
 
 
 def _compile() -> tuple[re.Pattern[str], list[tuple[str, str]]]:
-    parts, names = [], []
+    parts: list[str] = []
+    names: list[tuple[str, str]] = []
     for kind, table in (("class", _CLASSES), ("field", _FIELDS), ("degree", _DEGREES)):
         for name, pattern in table:
             suffix = _SUFFIX if kind != "degree" else r"\b"
