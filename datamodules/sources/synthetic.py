@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +70,7 @@ def build(out: Path | str, photos: str | Path | None = None, num_workers: int | 
     description = {**asdict(chosen), "photos": _fingerprint(table), "code": _code_version()}
     if _is_complete(out, description):
         return out
-    if out.exists() and not (out / SETTINGS).is_file() and any(out.iterdir()):
+    if out.exists() and not (out / SETTINGS).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"'{out}' holds something else than embedded data; move it away or choose another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
@@ -94,7 +92,7 @@ def _checked(settings: dict[str, Any]) -> Settings:
         raise ValueError(f"synthetic setting '{unknown}' unknown; choose from {', '.join(known)}")
     chosen = Settings(**settings)
     for name, value in asdict(chosen).items():
-        if not isinstance(value, int) or value < (0 if name == "seed" else 1):
+        if type(value) is not int or value < (0 if name == "seed" else 1):
             raise ValueError(f"synthetic setting '{name}' is {value!r}; give a whole number from {int(name != 'seed')}")
     if chosen.crop_size < MIN_CROP_SIZE:
         raise ValueError(f"synthetic setting 'crop_size' is {chosen.crop_size}; give at least {MIN_CROP_SIZE}")
@@ -105,7 +103,8 @@ def _write(folder: Path, photos: tuple[Photo, ...], settings: Settings, num_work
     from depictqa.tokenizer import train_tokenizer
 
     texts: list[str] = []
-    with _executor(num_workers) as executor:
+    # Threads: scaling, distorting and PNG coding run outside the interpreter's lock, and a caller needs no main guard.
+    with ThreadPoolExecutor(num_workers) as executor:
         for source in SOURCES:
             for split in SPLITS:
                 own = tuple(photo for photo in photos if photo.split == split)
@@ -118,9 +117,9 @@ def _write(folder: Path, photos: tuple[Photo, ...], settings: Settings, num_work
 
 
 def _records(
-    source: str, split: str, photos: tuple[Photo, ...], settings: Settings, executor: Executor | None
+    source: str, split: str, photos: tuple[Photo, ...], settings: Settings, executor: Executor
 ) -> Iterator[Record]:
-    """The records of a split in order, however many processes make them."""
+    """The records of a split in order, however many threads make them."""
     key = (settings.seed, SOURCES.index(source), SPLITS.index(split))
     maker = Maker(photos, split, settings.crop_size, key, settings.functions_per_class)
     plan = {"templated": plan_templated, "detailed": plan_detailed, "external": plan_external}[source]
@@ -129,16 +128,8 @@ def _records(
         items += plan_identification(settings.num_identification, key)
     numbers = [range(start, min(start + CHUNK, len(items))) for start in range(0, len(items), CHUNK)]
     chunks = [items[chunk.start : chunk.stop] for chunk in numbers]
-    made = map(maker.make_all, numbers, chunks) if executor is None else executor.map(maker.make_all, numbers, chunks)
-    for records in made:
+    for records in executor.map(maker.make_all, numbers, chunks):
         yield from records
-
-
-def _executor(num_workers: int) -> AbstractContextManager[Executor | None]:
-    if num_workers <= 1:
-        return nullcontext()
-    # Not forked: the caller may have threads (torch, OpenCV) that a fork would leave in the middle of things.
-    return ProcessPoolExecutor(num_workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _texts(record: Record) -> list[str]:
