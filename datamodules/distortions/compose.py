@@ -65,6 +65,8 @@ def compose(image: np.ndarray, steps: Sequence[Step], rng: np.random.Generator) 
 
     Raises ValueError where the order makes no sense, and as `distort` does.
     """
+    if len(steps) != 2:
+        raise ValueError(f"compose takes two steps, got {len(steps)}; use distort for one")
     (first, first_severity), (second, second_severity) = steps
     if not makes_sense(first, second):
         remedy = "swap them" if makes_sense(second, first) else "choose two that do not hide or undo each other"
