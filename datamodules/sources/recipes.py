@@ -118,7 +118,7 @@ def _cycled(values: Sequence[_T], count: int, rng: np.random.Generator) -> list[
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the records of one split of one source. Small and picklable, for worker processes."""
+    """Makes the records of one split of one source."""
 
     photos: tuple[Photo, ...]
     split: str
