@@ -25,7 +25,9 @@ _FILLER = re.compile(
 _JOINER = re.compile(r"(?:[\s,/&]|\b(?:and|or|nor|the|its|plus|also|any|with|in)\b)*")
 _VERB = re.compile(r"\b(?:is|are|was|were|be|been|looks?|appears?|seems?|remains?|stays?|has|have|shows?|kept)\b")
 _PARTICIPLE = re.compile(r"\s*(?:affected|degraded|distorted|corrupted|damaged|impaired|changed|altered|off|lost)\b")
-_CLEAN = re.compile(r"\b(?:undistorted|pristine|flawless|perfect|clean)\b")
+_CLEAN = re.compile(
+    r"\b(?:undistorted|pristine|flawless|perfect|clean|(?:not|never) (?:\w+ )?(?:distorted|degraded|damaged))\b"
+)
 _COMPARISON = re.compile(r"\b(?:than|compared (?:to|with)|unlike|relative to)\b(?:[^,;.§]{0,40}§\w+(?:'s)?|[^,;.§]*)")
 _MAX_GAP_WORDS = 8
 
@@ -49,8 +51,8 @@ def read_clause(clause: str, topic: Sequence[str] = ()) -> list[Statement]:
     """What a clause states; `topic` are the terms of the clause before, for one that leaves them out."""
     marks: Sequence[Mark] = find_marks(clause)
     if any(mark.name == "overall" for mark in marks):
-        # `overall, the distortion is mild` and `nearly undistorted overall` speak of the image as a whole.
-        marks = [mark for mark in marks if mark.name != "all"]
+        # `overall, the distortion is mild` speaks of the image as a whole; `good overall, without distortions` of both.
+        marks = [mark for i, mark in enumerate(marks) if mark.name != "all" or (i > 0 and marks[i - 1].name == NONE)]
     degrees = [mark for mark in marks if mark.kind == "degree"]
     items = _items(clause, marks)
     if items:
@@ -97,12 +99,21 @@ def _read_run(clause: str, marks: Sequence[Mark], run: list[_Item]) -> list[Stat
         # `severe noise and blur, color is fine`: a list ends with `and`, so only its last item has this verb.
         if any(item.own for item in run) and not re.search(r"\bn?or\b", run[-1].link):
             return [*_shared(run[:-1], None), (run[-1].term.name, after)]
-    last = run[-1]
-    if after is None and last.own is None and len(run) > 1 and re.match(r"\s*(?:is|are) ", clause[last.term.end :]):
-        # `strong contrast and colors are oversaturated`: a new statement; `no noise or blur is visible`: a list.
-        if run[-2].own != NONE and not re.search(r"\bn?or\b", last.link):
-            return [*_shared(run[:-1], None), (last.term.name, None)]
+    if after is None and len(run) > 1 and _opens_statement(clause, marks, run):
+        return [*_shared(run[:-1], None), (run[-1].term.name, None)]
     return _shared(run, after)
+
+
+def _opens_statement(clause: str, marks: Sequence[Mark], run: list[_Item]) -> bool:
+    """Whether the last item of a list begins anew: `strong contrast and colors are faded`, not `no noise or blur is
+    visible`."""
+    last = run[-1]
+    verb = re.match(r"\s*(?:is|are|look|looks|appear|appears) (?:\w+ly )?", clause[last.term.end :])
+    if verb is None or last.own is not None or re.search(r"\bn?or\b", last.link):
+        return False
+    predicate = last.term.end + verb.end()
+    named = any(mark.start == predicate and mark.kind == "class" for mark in marks)
+    return named or run[-2].own != NONE
 
 
 def _shared(run: list[_Item], after: str | None) -> list[Statement]:

@@ -21,9 +21,11 @@ _NEITHER = re.compile(
 def _name(letter: str, ordinal: str, side: str) -> re.Pattern[str]:
     """`Image A`, `the first image`, or a lone capital where it cannot be an article."""
     noun = r"(?:image|picture|photo|one|option)"
+    verb = r"(?:is|has|shows|looks|suffers|exhibits|appears|remains|contains|was|wins|over|better)"
     return re.compile(
         rf"\b(?:the )?(?i:image|picture|photo|option)[ -]{letter}\b|\b(?:[Tt]he )?(?:{ordinal}|{side})[ -]{noun}\b"
-        rf"|\b{letter}(?=['’]s\b| (?:is|has|shows|looks|suffers|exhibits|appears|remains|contains|was|wins|over|better)\b)"
+        rf"|\b{letter}(?=['’]s\b| {verb}\b)"
+        rf"|\b(?i:image) {letter.lower()}(?=['’]s\b|[.,;:!?)]|$| {verb}\b)"
         rf"|(?:(?<=\bof )|(?<=\bin )){letter}(?=[,.;:!?)]|$| (?:and|is|are|was|but|while|or|to)\b)"
         rf"|(?:(?<=\bthan )|(?<=\bover )|(?<=\bprefer )|(?<=\bchoose )|(?<=\bpick )){letter}\b"
     )

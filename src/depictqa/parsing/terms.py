@@ -15,10 +15,11 @@ NONE, MILD, SEVERE, LESS = "none", "mild", "severe", "less"
 
 _RAISED = (
     r"(?:strengthen\w*|increas\w*|boost\w*|enhanc\w*|exaggerat\w*|rais\w*|excess\w*|too (?:high|strong|much)"
-    r"|high(?:er)?|strong(?:er)?)"
+    r"|high(?:er)?|strong(?:er)?|more)"
 )
 _LOWERED = (
-    r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking|insufficient)"
+    r"(?:weaken\w*|decreas\w*|reduc\w*|lower\w*|too (?:low|weak)|low|weak(?:er)?|los[st]|loss|lacking"
+    r"|insufficient|less)"
 )
 _ADVERB = r"(?:(?:a (?:little|bit)|not|very|too|quite|\w+ly) ){0,2}"  # `contrast is (very slightly) strengthened`
 _LINK = r"(?:(?:level|is|are|was|were|has been|have been|looks?|appears?|seems?) ){0,2}"
@@ -59,12 +60,12 @@ _CLASSES: tuple[tuple[str, str], ...] = (
     ),
     (
         "brighten",
-        r"\b(?:over )?brighten\w+|\bover ?bright\b|\bover expos\w+|\b(?:too|overly) (?:bright|light)\b|"
+        r"\b(?:over )?brighten\w+|\bbrighter\b|\bover ?bright\b|\bover expos\w+|\b(?:too|overly) (?:bright|light)\b|"
         + _changed(r"brightness", _RAISED),
     ),
     (
         "darken",
-        r"\b(?:over )?darken\w+|\bunder expos\w+|\b(?:too|overly) (?:dark|dim)\b|\bdimmed\b|\bdark(?:ness)?\b"
+        r"\b(?:over )?darken\w+|\bdarker\b|\bunder expos\w+|\b(?:too|overly) (?:dark|dim)\b|\bdimmed\b|\bdark(?:ness)?\b"
         r"|\bpoorly lit\b|" + _changed(r"brightness", _LOWERED),
     ),
     (
@@ -115,10 +116,11 @@ _DEGREES: tuple[tuple[str, str], ...] = (
      r"(?:free (?:of|from)|devoid of|without|none|undistorted|pristine|flawless|perfect|absent|unaffected|undamaged"
      r"|undegraded|untouched|lossless|no|neither|nor|not|n't|never|lacks?|hardly any|barely any|barely|hardly)\b"),
     (NONE, r"fine|normal|natural|intact|preserved|well kept|kept|good|great|excellent|okay|ok|accurate|faithful|clean|correct"
-     r"|proper\w*|negligible|invisible|unnoticeable|imperceptible|acceptable quality|high quality|retained|clear"),
+     r"|proper\w*|appropriate|adequate|balanced|unchanged|negligible|invisible|unnoticeable|imperceptible"
+     r"|acceptable quality|high quality|retained|clear"),
     (SEVERE, r"very (?:sever\w+|strong\w*|heav\w+|notic\w+|bad\w*|poor\w*|low|blurry|noisy)(?<!blurry)(?<!noisy)"),
     (MILD, r"(?:very |only )?(?:mild\w*|slight\w*|minor|light(?:ly)?|faint\w*|small|a little|a bit|somewhat|subtl\w+|moderat\w+"
-     r"|limited|some|partly|partially|weak(?:ly)?|low level|low|fair(?:ly)?|acceptable|decent|medium|average|little)"),
+     r"|limited|some|few|partly|partially|weak(?:ly)?|low level|low|fair(?:ly)?|acceptable|decent|medium|average|little)"),
     (SEVERE, r"sever\w+|heav(?:y|ily)|strong(?:ly)?|seri(?:ous\w*)|obvious\w*|signif\w+|extrem\w+|consider\w+|catastroph\w+"
      r"|pronounced|major|substantial\w*|badly|bad|poor(?:ly)?|terribl\w+|awful\w*|intens\w+|drastic\w*|high|very|destroyed|lost"
      r"|ruined|wrecked|highly|deeply|greatly|totally|completely|fully"),
