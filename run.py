@@ -1,5 +1,11 @@
 """Composes the configuration and calls one program: `python run.py program=train experiment=full_mix`."""
 
+import os
+
+# Before torch is loaded: its threads then sleep while they wait. Spinning, they would stop each other for seconds
+# wherever another program takes one of the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import hydra
 from omegaconf import DictConfig
 
