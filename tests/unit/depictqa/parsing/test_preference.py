@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from depictqa.parsing import parse_preference
-from depictqa.sample import Slot
 
 PREFERENCES = [
     ("Image A", "a"),
