@@ -42,9 +42,9 @@ class Settings:
     """
 
     seed: int = 0
-    num_templated: int = 2400
-    num_identification: int = 7000
-    num_detailed: int = 2400
+    num_templated: int = 2000
+    num_identification: int = 6000
+    num_detailed: int = 2000
     num_external: int = 300
     num_val: int = 96
     num_test: int = 192
@@ -104,7 +104,7 @@ def _write(folder: Path, photos: tuple[Photo, ...], settings: Settings, num_work
 
     texts: list[str] = []
     # Threads: scaling, distorting and PNG coding run outside the interpreter's lock, and a caller needs no main guard.
-    with ThreadPoolExecutor(num_workers) as executor:
+    with ThreadPoolExecutor(max(1, num_workers)) as executor:
         for source in SOURCES:
             for split in SPLITS:
                 own = tuple(photo for photo in photos if photo.split == split)
