@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+MAX_WORKERS = 8  # processes that make the embedded data
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -28,7 +31,7 @@ def build_synthetic(out: Path, options: dict[str, Any]) -> None:
     from datamodules.sources import synthetic
 
     start = time.perf_counter()
-    synthetic.build(out, **options)
+    synthetic.build(out, num_workers=min(MAX_WORKERS, len(os.sched_getaffinity(0))), **options)
     if (seconds := time.perf_counter() - start) > 5:
         print(f"built the embedded data in {out} ({seconds:.0f} s)", flush=True)
 

@@ -41,16 +41,16 @@ def otsu_classes(histogram: np.ndarray, levels: int) -> np.ndarray:
     values = np.arange(256)
     weight = np.concatenate([[0.0], np.cumsum(histogram, dtype=np.float64)])
     moment = np.concatenate([[0.0], np.cumsum(histogram * values, dtype=np.float64)])
-    class_weight = weight[None, 1:] - weight[:-1, None]  # [i, j]
-    class_moment = moment[None, 1:] - moment[:-1, None]
+    class_weight = weight[1:, None] - weight[None, :-1]  # [j, i]
+    class_moment = moment[1:, None] - moment[None, :-1]
     gain = np.where(class_weight > 0, class_moment**2 / np.maximum(class_weight, 1), 0.0)
-    gain[np.tril_indices(256, -1)] = -np.inf  # j < i: no class
-    best = gain[0]
+    gain[np.triu_indices(256, 1)] = -np.inf  # j < i: no class
+    best = gain[:, 0]
     starts = np.zeros((levels, 256), dtype=np.int64)
     for level in range(1, levels):
-        candidates = np.concatenate([[-np.inf], best[:-1]])[:, None] + gain
-        starts[level] = candidates.argmax(axis=0)
-        best = candidates.max(axis=0)
+        candidates = np.concatenate([[-np.inf], best[:-1]]) + gain
+        starts[level] = candidates.argmax(axis=1)
+        best = candidates.max(axis=1)
     classes = np.zeros(256, dtype=np.int64)
     last = 255
     for level in range(levels - 1, 0, -1):

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,8 @@ from datamodules.sources.recipes import Maker, plan_detailed, plan_external, pla
 SETTINGS = "synthetic.json"
 SOURCES = ("templated", "detailed", "external")
 TOKENIZER = "tokenizer"
-MAX_WORKERS = 4
 CHUNK = 50  # records a job
+LARGE = 2000  # training records from which starting processes pays
 MIN_CROP_SIZE = 32  # px; the distortions' own limit
 
 
@@ -42,26 +44,31 @@ class Settings:
     """
 
     seed: int = 0
-    num_templated: int = 2000
-    num_identification: int = 6000
-    num_detailed: int = 2000
-    num_external: int = 300
+    num_templated: int = 4600
+    num_identification: int = 13500
+    num_detailed: int = 4600
+    num_external: int = 600
     num_val: int = 96
     num_test: int = 192
-    crop_size: int = 48
+    crop_size: int = 40
     vocab_size: int = 2000
     functions_per_class: int = 1
+
+    @property
+    def num_train(self) -> int:
+        return self.num_templated + self.num_identification + self.num_detailed + self.num_external
 
     def count(self, source: str, split: str) -> int:
         by_split = {"train": getattr(self, f"num_{source}"), "val": self.num_val, "test": self.num_test}
         return by_split[split]
 
 
-def build(out: Path | str, photos: str | Path | None = None, num_workers: int | None = None, **settings: Any) -> Path:
+def build(out: Path | str, photos: str | Path | None = None, num_workers: int = 1, **settings: Any) -> Path:
     """Write `out/{templated,detailed,external}/{train,val,test}` and `out/tokenizer`; see `Settings` for the rest.
 
     A folder made with the same settings, photos and code is left as it is. Otherwise a new one is made beside
     and takes the place of the old, which must be one of ours. Several builds at once do not disturb each other.
+    `num_workers` above 1 are processes, spawned (the caller's script then needs its main guard), for large builds.
     Raises ValueError for impossible settings, photos that cannot be split, or a folder of something else.
     """
     out = Path(out)
@@ -75,8 +82,7 @@ def build(out: Path | str, photos: str | Path | None = None, num_workers: int | 
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:
-        workers = min(MAX_WORKERS, len(os.sched_getaffinity(0))) if num_workers is None else num_workers
-        _write(beside, table, chosen, workers)
+        _write(beside, table, chosen, num_workers if chosen.num_train >= LARGE else 1)
         (beside / SETTINGS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
         beside.chmod(0o755)  # mkdtemp's folders are private
         _replace(beside, out, description)
@@ -103,23 +109,32 @@ def _write(folder: Path, photos: tuple[Photo, ...], settings: Settings, num_work
     from depictqa.tokenizer import train_tokenizer
 
     texts: list[str] = []
-    # Threads: scaling, distorting and PNG coding run outside the interpreter's lock, and a caller needs no main guard.
-    with ThreadPoolExecutor(max(1, num_workers)) as executor:
+    with _in_order(num_workers) as in_order:
         for source in SOURCES:
             for split in SPLITS:
                 own = tuple(photo for photo in photos if photo.split == split)
                 where = {"source": source, "licence": licences(own), "seed": settings.seed}
                 with ShardWriter(folder / source, split, **where) as writer:  # type: ignore[arg-type]
-                    for record in _records(source, split, own, settings, executor):
+                    for record in _records(source, split, own, settings, in_order):
                         writer.write(record)
                         texts += _texts(record) if split == "train" else []
     train_tokenizer(texts, folder / TOKENIZER, settings.vocab_size)
 
 
+@contextmanager
+def _in_order(num_workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map`, or the same by processes. Not by threads: the work is many short calls, and two were slower than one."""
+    if num_workers <= 1:
+        yield map
+        return
+    with ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn")) as executor:
+        yield executor.map
+
+
 def _records(
-    source: str, split: str, photos: tuple[Photo, ...], settings: Settings, executor: Executor
+    source: str, split: str, photos: tuple[Photo, ...], settings: Settings, in_order: Callable[..., Iterable[Any]]
 ) -> Iterator[Record]:
-    """The records of a split in order, however many threads make them."""
+    """The records of a split in order, however many processes make them."""
     key = (settings.seed, SOURCES.index(source), SPLITS.index(split))
     maker = Maker(photos, split, settings.crop_size, key, settings.functions_per_class)
     plan = {"templated": plan_templated, "detailed": plan_detailed, "external": plan_external}[source]
@@ -128,7 +143,7 @@ def _records(
         items += plan_identification(settings.num_identification, key)
     numbers = [range(start, min(start + CHUNK, len(items))) for start in range(0, len(items), CHUNK)]
     chunks = [items[chunk.start : chunk.stop] for chunk in numbers]
-    for records in executor.map(maker.make_all, numbers, chunks):
+    for records in in_order(maker.make_all, numbers, chunks):
         yield from records
 
 
