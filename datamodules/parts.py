@@ -1,76 +1,39 @@
-"""What a source gives to be built, and building it: all splits written, checked for leaks, put in place."""
+"""What a source gives to be built: its splits as lists of items, and how a record is made of one."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datamodules.indexed import read_manifest
 from datamodules.records import Record
-from datamodules.shards import SPLITS, ShardWriter
-from depictqa.image import ImageGeometry
+from datamodules.shards import SPLITS
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """In the place of an item: a record that cannot be made, seen while listing. What it is, what is wrong with it."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Part:
-    """One split of one training source. `records` yields where a record comes from, for errors, and it."""
+    """One split of one training source.
+
+    Record `n` is `make(n, items[n])`, and depends on nothing else: records are made by several processes, in any
+    order. Both are pickled, and an item's `repr` tells all of it, so that a build that was cut knows its own again.
+    `make` raises ValueError or OSError for a record that cannot be made; it is set apart.
+    """
 
     source: str
     split: str
-    num_records: int
-    records: Iterable[tuple[str, Record]]
-
-
-Progress = Callable[[Part], Iterator[tuple[str, Record]]]
-
-
-def write_parts(
-    parts: Iterable[Part],
-    out: Path,
-    *,
-    licence: str,
-    seed: int,
-    records_per_shard: int = 1000,
-    bake: ImageGeometry | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """`out/<source>/<split>` for each part. `progress` wraps a part's records."""
-    for part in parts:
-        options = {"licence": licence, "seed": seed, "records_per_shard": records_per_shard, "bake": bake}
-        with ShardWriter(out / part.source, part.split, source=part.source, **options) as writer:  # type: ignore[arg-type]
-            for origin, record in part.records if progress is None else progress(part):
-                try:
-                    writer.write(record)
-                except ValueError as error:
-                    raise ValueError(f"{origin}: {error}") from error
-
-
-def build_whole(out: Path, write: Callable[[Path], None]) -> dict[str, int]:
-    """Lets `write` fill a folder beside `out`, refuses leaks, renames it to `out`; -> samples by place.
-
-    `out` must not exist or be empty. On any error nothing is left of it.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"'{out}' exists already; remove it or choose another folder (out)")
-    beside = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    try:
-        try:
-            beside.mkdir(parents=True)
-            write(beside)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and error.errno is None:
-                raise  # ours: it names a source's file
-            raise ValueError(f"cannot write '{out}': {error.strerror or error}; free space there") from error
-        counts = count_samples(beside)
-        refuse_overlap(beside)
-        os.replace(beside, out)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return counts
+    items: Sequence[Any]
+    make: Callable[[int, Any], Record]
+    licence: str
 
 
 def count_samples(root: Path) -> dict[str, int]:

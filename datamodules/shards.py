@@ -20,6 +20,8 @@ import os
 import shutil
 import tarfile
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -43,10 +45,10 @@ def check_split(split: str) -> str:
 
 
 class ShardWriter:
-    """Context manager that writes one split. Leaving it by an exception leaves nothing behind.
+    """Context manager that writes one split, record by record. Leaving it by an exception leaves nothing behind.
 
     `bake` stores images at the size to which that geometry scales them anyway (recorded in the index);
-    without it they are stored as they are. PNG always.
+    without it they are stored as they are. PNG always. `building.build` writes many shards at once.
     """
 
     def __init__(
@@ -67,11 +69,9 @@ class ShardWriter:
         self.records_per_shard, self.bake = records_per_shard, bake
         self.final = self.root / split
         self.partial = self.root / f".{split}.partial-{os.getpid()}"
-        self._shard: _Shard | None = None
-        self._shards: list[dict[str, Any]] = []
+        self._shard: Shard | None = None
+        self._written: list[Written] = []
         self._keys: set[str] = set()
-        self._references: set[str] = set()
-        self._tasks: Counter[str] = Counter()
 
     def __enter__(self) -> ShardWriter:
         if self.final.exists():
@@ -80,27 +80,24 @@ class ShardWriter:
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
         except OSError as error:
-            raise _cannot_write(self.partial, error) from error
+            raise cannot_write(self.partial, error) from error
         return self
 
     def write(self, record: Record) -> None:
         """Append a record. ValueError where its key, slots or images are not fit for a shard."""
         where = f"{self.source} {self.split}"
-        check_record(record, where)
+        images = encode_images(record, self.bake, where)
         if record.key in self._keys:
             raise ValueError(f"{where} '{record.key}': key written twice; give every record its own")
-        images = {slot: self._png(image, f"{where} '{record.key}' {slot}") for slot, image in record.images.items()}
         try:
             if self._shard is None:
-                self._shard = _Shard(self.partial, len(self._shards), self.bake)
+                self._shard = Shard(self.partial, len(self._written), self.bake)
             self._shard.add(record, images)
             if len(self._shard.lines) == self.records_per_shard:
                 self._close_shard()
         except OSError as error:
-            raise _cannot_write(self.final, error) from error
+            raise cannot_write(self.final, error) from error
         self._keys.add(record.key)
-        self._tasks.update(str(sample.task) for sample in record.samples)
-        self._references.update(_reference_ids(record, images))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -109,7 +106,7 @@ class ShardWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
-            raise _cannot_write(self.final, failure) from failure
+            raise cannot_write(self.final, failure) from failure
         finally:
             if self._shard is not None:
                 self._shard.abandon()
@@ -118,24 +115,8 @@ class ShardWriter:
     def _finish(self) -> None:
         if self._shard is not None:
             self._close_shard()
-        if not self._shards:
-            raise ValueError(f"{self.source} {self.split} got no records; check the source's folder and split")
-        manifest = {
-            "format": FORMAT,
-            "source": self.source,
-            "split": self.split,
-            "licence": self.licence,
-            "seed": self.seed,
-            "code_version": importlib.metadata.version("depictqa"),
-            "records": len(self._keys),
-            "samples": sum(self._tasks.values()),
-            "tasks": dict(sorted(self._tasks.items())),
-            "shards": self._shards,
-            "references": sorted(self._references),
-        }
-        with open(self.partial / "manifest.json", "w", encoding="utf-8") as file:
-            json.dump(manifest, file, indent=1, ensure_ascii=False)
-            _flush(file)
+        where = {"source": self.source, "split": self.split, "licence": self.licence, "seed": self.seed}
+        write_manifest(self.partial, self._written, where)
         try:
             os.replace(self.partial, self.final)
         except OSError as error:
@@ -145,23 +126,73 @@ class ShardWriter:
 
     def _close_shard(self) -> None:
         assert self._shard is not None
-        self._shards.append(self._shard.close())
+        self._written.append(self._shard.close())
         self._shard = None
 
-    def _png(self, image: Image.Image | bytes, name: str) -> tuple[bytes, tuple[int, int]]:
-        """The image as the bytes of a PNG, and its (width, height). A plain RGB PNG is kept byte for byte."""
-        opened = decode_image(image, name) if isinstance(image, bytes) else load_image(image)
-        size = opened.size if self.bake is None else self.bake.resized(opened.size)
-        if isinstance(image, bytes) and size == opened.size and _is_plain_png(image):
-            return image, size
-        if size != opened.size:
-            opened = opened.resize(size, Image.Resampling.BICUBIC)
-        buffer = io.BytesIO()
-        opened.save(buffer, "PNG", compress_level=4)
-        return buffer.getvalue(), size
+
+@dataclass(frozen=True)
+class Written:
+    """A finished shard: its line of the manifest, and what the manifest sums up over shards."""
+
+    line: dict[str, Any]
+    keys: list[str]
+    tasks: dict[str, int]
+    references: list[str]
 
 
-class _Shard:
+def write_manifest(folder: Path, shards: Sequence[Written], where: Mapping[str, Any]) -> None:
+    """`folder/manifest.json` of finished shards. `where` is source, split, licence and seed.
+
+    ValueError where nothing was written, or two records have one key.
+    """
+    name = f"{where['source']} {where['split']}"
+    keys = Counter(key for shard in shards for key in shard.keys)
+    if not keys:
+        raise ValueError(f"{name} got no records; check the source's folder and split")
+    key, times = keys.most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{name} '{key}': key written twice; give every record its own")
+    tasks: Counter[str] = Counter()
+    for shard in shards:
+        tasks.update(shard.tasks)
+    manifest = {
+        "format": FORMAT,
+        **where,
+        "code_version": importlib.metadata.version("depictqa"),
+        "records": len(keys),
+        "samples": sum(tasks.values()),
+        "tasks": dict(sorted(tasks.items())),
+        "shards": [shard.line for shard in shards if shard.keys],
+        "references": sorted({reference for shard in shards for reference in shard.references}),
+    }
+    with open(folder / "manifest.json", "w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=1, ensure_ascii=False)
+        _flush(file)
+
+
+Encoded = tuple[bytes, tuple[int, int]]  # an image as the bytes of a PNG, and its (width, height)
+
+
+def encode_images(record: Record, bake: ImageGeometry | None, where: str) -> dict[Slot, Encoded]:
+    """Each slot's PNG. ValueError, beginning with `where`, for a record that is not fit for a shard."""
+    check_record(record, where)
+    return {slot: _png(image, bake, f"{where} '{record.key}' {slot}") for slot, image in record.images.items()}
+
+
+def _png(image: Image.Image | bytes, bake: ImageGeometry | None, name: str) -> Encoded:
+    """A plain RGB PNG is kept byte for byte."""
+    opened = decode_image(image, name) if isinstance(image, bytes) else load_image(image)
+    size = opened.size if bake is None else bake.resized(opened.size)
+    if isinstance(image, bytes) and size == opened.size and _is_plain_png(image):
+        return image, size
+    if size != opened.size:
+        opened = opened.resize(size, Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    opened.save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue(), size
+
+
+class Shard:
     """One tar and its index while they are written."""
 
     def __init__(self, folder: Path, number: int, bake: ImageGeometry | None) -> None:
@@ -171,8 +202,11 @@ class _Shard:
         self.tar = tarfile.open(fileobj=self.file, mode="w", format=tarfile.USTAR_FORMAT)  # type: ignore[call-overload]
         self.lines: list[str] = []
         self.counts: list[int] = []
+        self.keys: list[str] = []
+        self.tasks: Counter[str] = Counter()
+        self.references: set[str] = set()
 
-    def add(self, record: Record, images: dict[Slot, tuple[bytes, tuple[int, int]]]) -> None:
+    def add(self, record: Record, images: Mapping[Slot, Encoded]) -> None:
         text = to_json(record.samples)
         members = {MEMBER_NAMES[slot]: data for slot, (data, _) in images.items()}
         members["json"] = json.dumps(text, ensure_ascii=False).encode()
@@ -185,9 +219,12 @@ class _Shard:
         places = {str(slot): [offsets[MEMBER_NAMES[slot]], len(data), *size] for slot, (data, size) in images.items()}
         self.lines.append(json.dumps({"key": record.key, "images": places, **text}, ensure_ascii=False))
         self.counts.append(len(record.samples))
+        self.keys.append(record.key)
+        self.tasks.update(str(sample.task) for sample in record.samples)
+        self.references.update(_reference_ids(record, images))
 
-    def close(self) -> dict[str, Any]:
-        """Finish both files; -> this shard's line of the manifest."""
+    def close(self) -> Written:
+        """Finish both files."""
         self.tar.close()
         _flush(self.file.file)
         self.file.file.close()
@@ -202,13 +239,14 @@ class _Shard:
             # JSON as a whole, and one record a line: a reader finds record n without parsing the others.
             file.write(json.dumps(header)[:-1] + ', "records": [\n' + ",\n".join(self.lines) + "\n]}\n")
             _flush(file)
-        return {
+        line = {
             "name": self.name,
             "records": len(self.lines),
             "samples": sum(self.counts),
             "bytes": self.file.written,
             "sha256": self.file.hash.hexdigest(),
         }
+        return Written(line, self.keys, dict(self.tasks), sorted(self.references))
 
     def abandon(self) -> None:
         with contextlib.suppress(OSError):  # closing flushes, and the disk may be full
@@ -236,7 +274,7 @@ def _flush(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-def _cannot_write(path: Path, error: OSError) -> ValueError:
+def cannot_write(path: Path, error: OSError) -> ValueError:
     return ValueError(f"cannot write '{path}': {error.strerror or error}; free space or choose another folder")
 
 
@@ -247,7 +285,7 @@ def _is_plain_png(data: bytes) -> bool:
         )
 
 
-def _reference_ids(record: Record, images: dict[Slot, tuple[bytes, tuple[int, int]]]) -> set[str]:
+def _reference_ids(record: Record, images: Mapping[Slot, Encoded]) -> set[str]:
     """The stated origin, and the reference image's content, which finds one image under two names."""
     ids = {record.reference} if record.reference else set()
     if Slot.REFERENCE in images:

@@ -1,79 +1,76 @@
 """`program=build`: a raw dataset, or the embedded one, as shards under `out/<source>/<split>`.
 
-`source=NAME` is the module `datamodules.sources.NAME`: to add a dataset is to add that file, with
-`parts(raw, seed, held_out) -> list[Part]` and `LICENCE`.
+`source=NAME` is `conf/source/NAME.yaml`. To add a dataset is to add that file and the function that it names,
+`parts(raw, seed, **options) -> list[Part]`.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from collections.abc import Iterator
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig
 
-if TYPE_CHECKING:
-    from datamodules.parts import Part
-    from datamodules.records import Record
+from experiments.console import part_progress
+
+SYNTHETIC = "datamodules.sources.synthetic.build"
+MAX_WORKERS = 8
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Samples by source and split; all of `out` appears, or nothing."""
     if cfg.source is None or cfg.out is None:
         raise ValueError("say what to build and where: source=NAME raw=DIR out=DIR")
-    counts = build(cfg.source, Path(cfg.out), None if cfg.raw is None else Path(cfg.raw), cfg.seed, cfg.held_out)
+    counts = _synthetic(cfg) if cfg.source._target_ == SYNTHETIC else _from_files(cfg)
     report(Path(cfg.out), counts)
     return {f"samples/{place}": float(count) for place, count in counts.items()}
 
 
-def build(source: str, out: Path, raw: Path | None, seed: int, held_out: float = 0.01) -> dict[str, int]:
-    """The shards of a source in `out`; -> samples by place. ValueError where train and test overlap."""
-    from datamodules.parts import build_whole, count_samples, refuse_overlap, write_parts
-
-    module = source_module(source)
-    if source == "synthetic":  # makes its images, whole or not at all, itself; `raw` holds photos of one's own
-        module.build(out, photos=raw, seed=seed)
-        refuse_overlap(out)
-        return count_samples(out)
-    if raw is None:
-        raise ValueError(f"source '{source}' is made from files; give the folder that holds them (raw=DIR)")
-    parts = module.parts(raw, seed, held_out)
-    return build_whole(
-        out, lambda folder: write_parts(parts, folder, licence=module.LICENCE, seed=seed, progress=progress)
-    )
+def num_workers(asked: int | None = None) -> int:
+    """Processes that make records: as many as asked for, else one for each core, up to 8."""
+    return min(MAX_WORKERS, len(os.sched_getaffinity(0))) if asked is None else asked
 
 
-def source_module(name: str) -> Any:
-    """`datamodules.sources.NAME`. ValueError listing the sources that there are."""
-    import datamodules.sources
+def _synthetic(cfg: DictConfig) -> dict[str, int]:
+    """Makes its images itself; `raw` holds photos of one's own."""
+    from datamodules.parts import count_samples
 
-    names = sorted(module.name for module in pkgutil.iter_modules(datamodules.sources.__path__))
-    if name in names and (module := _buildable(name)) is not None:
-        return module
-    choices = ", ".join(other for other in names if _buildable(other) is not None)
-    raise ValueError(f"source '{name}' unknown; choose {choices} (source)")
-
-
-def _buildable(name: str) -> Any:
-    """The module, or None where it is a part of another source."""
-    module = importlib.import_module(f"datamodules.sources.{name}")
-    return module if name == "synthetic" or hasattr(module, "parts") else None
+    options = {str(name): value for name, value in cfg.source.items() if name != "_target_"}
+    workers = num_workers(cfg.num_workers)
+    get_method(SYNTHETIC)(Path(cfg.out), photos=cfg.raw, seed=cfg.seed, num_workers=workers, **options)
+    return count_samples(Path(cfg.out))
 
 
-def progress(part: Part) -> Iterator[tuple[str, Record]]:
-    """A part's records, with a bar on the console."""
-    from rich.progress import track
+def _from_files(cfg: DictConfig) -> dict[str, int]:
+    from datamodules.building import build
 
-    yield from track(part.records, description=f"{part.source}/{part.split}", total=part.num_records)
+    if cfg.raw is None:
+        raise ValueError("this source is made from files; give the folder that holds them (raw=DIR)")
+    parts = instantiate(cfg.source, raw=Path(cfg.raw), seed=cfg.seed)
+    with part_progress(parts) as progress:
+        return build(
+            parts,
+            Path(cfg.out),
+            seed=cfg.seed,
+            num_workers=num_workers(cfg.num_workers),
+            max_rejected=cfg.max_rejected,
+            progress=progress,
+        )
 
 
 def report(out: Path, counts: dict[str, int]) -> None:
+    """The samples of each place as a table, and what was set apart."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("shards", "samples", title=f"built in {out}")
+    from datamodules.building import REJECTED
+
+    table = Table("source/split", "samples")
     for place, count in counts.items():
-        table.add_row(str(out / place), f"{count:,}")
+        table.add_row(place, f"{count:,}")
     Console().print(table)
+    if (out / REJECTED).is_file():
+        rejected = len((out / REJECTED).read_text(encoding="utf-8").splitlines())
+        print(f"{rejected} records could not be made: {out / REJECTED}")
+    print(f"shards in {out}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
+
+if TYPE_CHECKING:
+    from datamodules.parts import Part
 
 DEBUG = "DEPICTQA_DEBUG"
 
@@ -44,3 +48,13 @@ def user_message(error: BaseException) -> str | None:
     if not isinstance(error, theirs) and type(error).__name__ != "MisconfigurationException":
         return None
     return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def part_progress(parts: Sequence[Part]) -> Iterator[Callable[[Part, int], None]]:
+    """A bar for each part of a build; what it yields is called with a part and how many more records are done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()) as bars:
+        tasks = {(p.source, p.split): bars.add_task(f"{p.source}/{p.split}", total=len(p.items)) for p in parts}
+        yield lambda part, done: bars.advance(tasks[part.source, part.split], done)

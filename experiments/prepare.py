@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-MAX_WORKERS = 8  # processes that make the embedded data
+from experiments.build import num_workers
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -31,7 +30,7 @@ def build_synthetic(out: Path, options: dict[str, Any]) -> None:
     from datamodules.sources import synthetic
 
     start = time.perf_counter()
-    synthetic.build(out, num_workers=min(MAX_WORKERS, len(os.sched_getaffinity(0))), **options)
+    synthetic.build(out, num_workers=num_workers(), **options)
     if (seconds := time.perf_counter() - start) > 5:
         print(f"built the embedded data in {out} ({seconds:.0f} s)", flush=True)
 

@@ -191,10 +191,11 @@ class RunConfig:
     question: str | None = None
     format: str = "text"
     # build
-    source: str | None = None
+    source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None
-    held_out: float = 0.01  # share of training references that become `val`, where a source has no such split
+    num_workers: int | None = None  # processes that make records; one for each core
+    max_rejected: float = 0.01  # share of records that may be set apart as unfit before a build stops
 
 
 def register() -> None:

@@ -11,13 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from datamodules.meta_truth import truth_of
-from datamodules.parts import Part
+from datamodules.parts import Part, Rejected
+from datamodules.raw import need_folder, path_inside, read_image
 from datamodules.records import Record, RecordSample
 from depictqa.official import ReleasedTask, parse_task
 from depictqa.prompt import IMAGE_MARKER
@@ -48,30 +50,35 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
     """All metas under the data root `raw`, sorted into sources and splits.
 
     `held_out` is the share of training references that go to `val`, which the releases do not have; which
-    ones is a function of name and seed. Raises ValueError or FileNotFoundError naming file, record and
-    field.
+    ones is a function of name and seed. An object whose images are missing or outside the root is set apart;
+    ValueError or FileNotFoundError, naming file, record and field, for one that is no such object.
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
-    if not raw.is_dir():
-        raise FileNotFoundError(f"'{raw}' is not a folder; give the data root that holds images and metas (raw)")
+    need_folder(raw, "the data root that holds images and metas")
     found: dict[tuple[str, str], list[MetaSample]] = {}
+    rejected: dict[tuple[str, str], list[Rejected]] = {}
     files = sorted(path for path in raw.rglob("*.json") if _in_metas(path.relative_to(raw)))
     files = files or sorted(raw.glob("*.json"))
     for path in files:
-        split, samples = read_metas(path, raw)
+        split, samples = read_metas(path)
         for sample in samples:
+            missing = _missing_image(sample, raw)
+            if missing is not None:
+                rejected.setdefault((_source_of(sample.sample.task), split), []).append(missing)
+                continue
             place = "val" if split == "train" and _is_held_out(sample, seed, held_out) else split
             found.setdefault((_source_of(sample.sample.task), place), []).append(sample)
-    if not found:
+    if not found and not rejected:
         raise ValueError(f"'{raw}' holds no metas; put them into folders named metas, or beside the images")
-    ordered = sorted(found)
-    grouped = {place: group(found[place]) for place in ordered}
-    return [Part(*place, len(grouped[place]), _records(grouped[place], raw)) for place in ordered]
+    return [
+        Part(*place, [*group(found.get(place, [])), *rejected.get(place, [])], partial(_record, raw), LICENCE)
+        for place in sorted(found.keys() | rejected.keys())
+    ]
 
 
-def read_metas(path: Path, root: Path) -> tuple[str, list[MetaSample]]:
-    """The split that a file is of, and its objects. Every image's file must be there."""
+def read_metas(path: Path) -> tuple[str, list[MetaSample]]:
+    """The split that a file is of, and its objects."""
     try:
         objects = json.loads(path.read_bytes())
     except ValueError as error:
@@ -84,7 +91,7 @@ def read_metas(path: Path, root: Path) -> tuple[str, list[MetaSample]]:
     is_train = all("conversations" in value for value in objects)
     split = "val" if path.stem.startswith("val") else "train" if is_train else "test"
     kind = _kind_of_file(path, objects)
-    return split, [_read(value, f"'{path}' record {number}", root, kind) for number, value in enumerate(objects)]
+    return split, [_read(value, f"'{path}' record {number}", kind) for number, value in enumerate(objects)]
 
 
 def group(samples: Sequence[MetaSample]) -> list[list[MetaSample]]:
@@ -104,22 +111,35 @@ def group(samples: Sequence[MetaSample]) -> list[list[MetaSample]]:
     return [members for candidates in groups.values() for members in candidates]
 
 
-def _records(groups: Sequence[Sequence[MetaSample]], root: Path) -> Iterator[tuple[str, Record]]:
-    for number, members in enumerate(groups):
-        paths = {slot: path for member in members for slot, path in member.images.items()}
-        name = re.sub(r"[^A-Za-z0-9_-]+", "-", members[0].name).strip("-")[:60]
-        key = f"{number:06d}-{name}" if name else f"{number:06d}"
-        images: dict[Slot, Any] = {slot: (root / path).read_bytes() for slot, path in paths.items()}
-        reference = next((member.reference for member in members if member.reference), "")
-        yield members[0].origin, Record(key, images, tuple(member.sample for member in members), reference)
+def _record(root: Path, number: int, members: Sequence[MetaSample]) -> Record:
+    paths = {slot: path for member in members for slot, path in member.images.items()}
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", members[0].name).strip("-")[:60]
+    key = f"{number:06d}-{name}" if name else f"{number:06d}"
+    try:
+        images: dict[Slot, Any] = {slot: read_image(root, path) for slot, path in paths.items()}
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{members[0].origin}: {error}") from error
+    reference = next((member.reference for member in members if member.reference), "")
+    return Record(key, images, tuple(member.sample for member in members), reference)
 
 
-def _read(value: Mapping[str, Any], where: str, root: Path, kind: str) -> MetaSample:
+def _missing_image(sample: MetaSample, root: Path) -> Rejected | None:
+    for slot, name in sample.images.items():
+        where = f"{sample.origin}: field '{FIELDS[slot]}'"
+        try:
+            if not path_inside(root, name).is_file():
+                return Rejected(where, f"image '{root / name}' not found; put it there")
+        except ValueError as error:
+            return Rejected(where, str(error))
+    return None
+
+
+def _read(value: Mapping[str, Any], where: str, kind: str) -> MetaSample:
     released = _task(value, where)
     if released.task is Task.CONTENT:
-        images = {Slot.A: _path(value, "image", where, root)}
+        images = {Slot.A: _path(value, "image", where)}
     else:
-        images = {slot: _path(value, FIELDS[slot], where, root) for slot in released.slots}
+        images = {slot: _path(value, FIELDS[slot], where) for slot in released.slots}
     task = ASKED.get((kind, released.task), released.task)
     truth = truth_of(value, task, images.keys(), where)
     if task is Task.DESCRIPTION and any(truth.distortions.values()):
@@ -145,15 +165,11 @@ def _task(value: Mapping[str, Any], where: str) -> ReleasedTask:
         raise ValueError(f"{where}: field 'task_type': {error}") from None
 
 
-def _path(value: Mapping[str, Any], field: str, where: str, root: Path) -> str:
+def _path(value: Mapping[str, Any], field: str, where: str) -> str:
     path = value.get(field)
     if not isinstance(path, str) or not path:
         state = "missing" if path is None else f"{path!r}, not a path"
         raise ValueError(f"{where}: field '{field}' is {state}; its task '{value.get('task_type')}' needs that image")
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ValueError(f"{where}: field '{field}': '{path}' leaves the data root; give a path relative to it")
-    if not (root / path).is_file():
-        raise FileNotFoundError(f"{where}: field '{field}': image '{root / path}' not found; put it there")
     return path
 
 

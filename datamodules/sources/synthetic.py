@@ -10,27 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from datamodules.records import Record
-from datamodules.shards import SPLITS, ShardWriter
+from datamodules import building
+from datamodules.indexed import IndexedShards
+from datamodules.parts import Part
+from datamodules.shards import SPLITS
 from datamodules.sources.photos import Photo, embedded_photos, licences, own_photos, photo_path
 from datamodules.sources.recipes import Maker, plan_detailed, plan_external, plan_identification, plan_templated
 
 SETTINGS = "synthetic.json"
 SOURCES = ("templated", "detailed", "external")
 TOKENIZER = "tokenizer"
-CHUNK = 50  # records a job
-LARGE = 2000  # training records from which starting processes pays
 MIN_CROP_SIZE = 32  # px; the distortions' own limit
 
 
@@ -53,10 +49,6 @@ class Settings:
     crop_size: int = 40
     vocab_size: int = 2000
     functions_per_class: int = 1
-
-    @property
-    def num_train(self) -> int:
-        return self.num_templated + self.num_identification + self.num_detailed + self.num_external
 
     def count(self, source: str, split: str) -> int:
         by_split = {"train": getattr(self, f"num_{source}"), "val": self.num_val, "test": self.num_test}
@@ -82,10 +74,13 @@ def build(out: Path | str, photos: str | Path | None = None, num_workers: int = 
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:
-        _write(beside, table, chosen, num_workers if chosen.num_train >= LARGE else 1)
-        (beside / SETTINGS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
-        beside.chmod(0o755)  # mkdtemp's folders are private
-        _replace(beside, out, description)
+        made = beside / "made"
+        building.build(parts(table, chosen), made, seed=chosen.seed, num_workers=num_workers, max_rejected=0)
+        _train_tokenizer(made, chosen.vocab_size)
+        (made / SETTINGS).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+        _replace(made, out, description)
+    except building.TooManyRejected as error:
+        raise ValueError(error.rejected[0].reason) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return out
@@ -105,51 +100,29 @@ def _checked(settings: dict[str, Any]) -> Settings:
     return chosen
 
 
-def _write(folder: Path, photos: tuple[Photo, ...], settings: Settings, num_workers: int) -> None:
-    from depictqa.tokenizer import train_tokenizer
-
-    texts: list[str] = []
-    with _in_order(num_workers) as in_order:
-        for source in SOURCES:
-            for split in SPLITS:
-                own = tuple(photo for photo in photos if photo.split == split)
-                where = {"source": source, "licence": licences(own), "seed": settings.seed}
-                with ShardWriter(folder / source, split, **where) as writer:  # type: ignore[arg-type]
-                    for record in _records(source, split, own, settings, in_order):
-                        writer.write(record)
-                        texts += _texts(record) if split == "train" else []
-    train_tokenizer(texts, folder / TOKENIZER, settings.vocab_size)
+def parts(photos: tuple[Photo, ...], settings: Settings) -> list[Part]:
+    """All sources and splits."""
+    return [_part(source, split, photos, settings) for source in SOURCES for split in SPLITS]
 
 
-@contextmanager
-def _in_order(num_workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """`map`, or the same by processes. Not by threads: the work is many short calls, and two were slower than one."""
-    if num_workers <= 1:
-        yield map
-        return
-    with ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn")) as executor:
-        yield executor.map
-
-
-def _records(
-    source: str, split: str, photos: tuple[Photo, ...], settings: Settings, in_order: Callable[..., Iterable[Any]]
-) -> Iterator[Record]:
-    """The records of a split in order, however many processes make them."""
+def _part(source: str, split: str, photos: tuple[Photo, ...], settings: Settings) -> Part:
+    own = tuple(photo for photo in photos if photo.split == split)
     key = (settings.seed, SOURCES.index(source), SPLITS.index(split))
-    maker = Maker(photos, split, settings.crop_size, key, settings.functions_per_class)
     plan = {"templated": plan_templated, "detailed": plan_detailed, "external": plan_external}[source]
     items = plan(settings.count(source, split), split, key)
     if source == "templated" and split == "train":
         items += plan_identification(settings.num_identification, key)
-    numbers = [range(start, min(start + CHUNK, len(items))) for start in range(0, len(items), CHUNK)]
-    chunks = [items[chunk.start : chunk.stop] for chunk in numbers]
-    for records in in_order(maker.make_all, numbers, chunks):
-        yield from records
+    maker = Maker(own, split, settings.crop_size, key, settings.functions_per_class)
+    return Part(source, split, items, maker.make, licences(own))
 
 
-def _texts(record: Record) -> list[str]:
-    turns = [turn for sample in record.samples for turn in sample.dialogue]
-    return [text for turn in turns for text in (turn.question, turn.answer)]
+def _train_tokenizer(folder: Path, vocab_size: int) -> None:
+    """On all that is said in training."""
+    from depictqa.tokenizer import train_tokenizer
+
+    shards = [IndexedShards(folder / source, "train") for source in SOURCES]
+    turns = [turn for source in shards for entry in source.entries() for turn in entry.dialogue]
+    train_tokenizer([text for turn in turns for text in (turn.question, turn.answer)], folder / TOKENIZER, vocab_size)
 
 
 def _is_complete(out: Path, description: dict[str, Any]) -> bool:

@@ -1,12 +1,17 @@
 import json
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, InstantiationException, MissingConfigException
 from PIL import Image
 
+import experiments.schemas  # noqa: F401
 from datamodules.indexed import IndexedShards
-from experiments.build import build, run
+from experiments.build import run
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 @pytest.fixture
@@ -26,35 +31,59 @@ def raw(tmp_path):
     return raw
 
 
-def config(**changed):
-    return SimpleNamespace(**{"source": "metas", "raw": None, "out": None, "seed": 0, "held_out": 0.2, **changed})
+def config(*overrides):
+    """What `python run.py program=build ...` composes."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("run", ["program=build", "seed=0", "num_workers=1", *overrides])
 
 
 def test_builds_shards_and_tells_their_sizes(raw, tmp_path, capsys):
     out = tmp_path / "out"
-    metrics = run(config(raw=str(raw), out=str(out)))
+    metrics = run(config("source=metas", "source.held_out=0.2", f"raw={raw}", f"out={out}"))
     assert metrics.keys() == {"samples/templated/train", "samples/templated/val"}
     assert sum(metrics.values()) == 40
     for split in ("train", "val"):
         assert len(IndexedShards(out / "templated", split)) == metrics[f"samples/templated/{split}"]
     assert "templated/train" in capsys.readouterr().out
     with pytest.raises(ValueError, match="out' exists already; remove it or choose another folder"):
-        run(config(raw=str(raw), out=str(out)))
+        run(config("source=metas", "source.held_out=0.2", f"raw={raw}", f"out={out}"))
 
 
 def test_nothing_is_held_out_where_none_is_asked_for(raw, tmp_path):
-    assert build("metas", tmp_path / "out", raw, seed=0, held_out=0.0) == {"templated/train": 40}
+    metrics = run(config("source=metas", "source.held_out=0", f"raw={raw}", f"out={tmp_path / 'out'}"))
+    assert metrics == {"samples/templated/train": 40}
 
 
 def test_what_is_not_said_is_asked_for(raw, tmp_path):
+    out = f"out={tmp_path / 'out'}"
     with pytest.raises(ValueError, match="say what to build and where"):
-        run(config(source=None, out=str(tmp_path / "out")))
-    with pytest.raises(
-        ValueError, match="source 'metas' is made from files; give the folder that holds them .raw=DIR."
-    ):
-        run(config(out=str(tmp_path / "out")))
-    with pytest.raises(ValueError, match="source 'other' unknown; choose .*metas"):
-        run(config(source="other", raw=str(raw), out=str(tmp_path / "out")))
-    with pytest.raises(ValueError, match="held_out is 1.5"):
-        run(config(raw=str(raw), out=str(tmp_path / "out"), held_out=1.5))
+        run(config(out))
+    with pytest.raises(ValueError, match="this source is made from files; give the folder that holds them .raw=DIR."):
+        run(config("source=metas", out))
+    with pytest.raises(MissingConfigException, match="Could not find 'source/other'"):
+        config("source=other", out)
+    with pytest.raises(InstantiationException, match="held_out is 1.5"):
+        run(config("source=metas", "source.held_out=1.5", f"raw={raw}", out))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_a_misspelt_option_is_an_error(raw, tmp_path):
+    with pytest.raises(ConfigCompositionException, match="heldout"):
+        config("source=metas", "source.heldout=0.5", f"raw={raw}")
+
+
+def test_what_was_set_apart_is_told(raw, tmp_path, capsys):
+    (raw / "image_A_3.png").write_bytes(b"cut")
+    out = tmp_path / "out"
+    metrics = run(config("source=metas", "max_rejected=0.1", "source.held_out=0", f"raw={raw}", f"out={out}"))
+    assert metrics == {"samples/templated/train": 39}
+    assert "1 records could not be made" in capsys.readouterr().out
+    (line,) = (out / "rejected.jsonl").read_text().splitlines()
+    assert "train.json' record 3: image" in line and "image_A_3.png" in line
+
+
+def test_the_embedded_data_as_a_source(tmp_path):
+    few = [f"+source.num_{name}=4" for name in ("templated", "identification", "detailed", "external", "val", "test")]
+    metrics = run(config("source=synthetic", f"out={tmp_path / 'out'}", *few))
+    assert metrics["samples/external/train"] == 4
+    assert (tmp_path / "out/tokenizer/tokenizer.model").is_file()

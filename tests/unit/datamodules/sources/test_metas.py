@@ -1,10 +1,12 @@
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.parts import build_whole, refuse_overlap, write_parts
+from datamodules.building import build as build_parts
+from datamodules.parts import Rejected, refuse_overlap
 from datamodules.sources import metas
 from depictqa.questionnaire import Level, Overall, Questionnaire
 from depictqa.sample import Distortion, Slot, Task, Truth
@@ -82,7 +84,7 @@ def write(root, name, objects):
 def records(root, **options):
     """`source/split` -> its records."""
     return {
-        f"{part.source}/{part.split}": [record for _, record in part.records]
+        f"{part.source}/{part.split}": [part.make(number, item) for number, item in enumerate(part.items)]
         for part in metas.parts(root, seed=0, held_out=options.get("held_out", 0.0))
     }
 
@@ -220,9 +222,6 @@ def spoil(root, name, number, **changes):
         ({"task_type": None}, "field 'task_type' is missing"),
         ({"task_type": "quality"}, "field 'task_type': task 'quality' unknown; choose from quality_compare"),
         ({"image_A": None}, "field 'image_A' is missing; its task 'quality_compare' needs that image"),
-        ({"image_B": "images/none.png"}, "field 'image_B': image '.*images/none.png' not found"),
-        ({"image_ref": "../secret.png"}, "field 'image_ref': '../secret.png' leaves the data root"),
-        ({"image_ref": "/etc/passwd"}, "field 'image_ref': '/etc/passwd' leaves the data root"),
         ({"A_better_B": "yes"}, "field 'A_better_B' is 'yes'; give true or false"),
         ({"conversations": []}, "field 'conversations' must list human and gpt in turn"),
         ({"conversations": said("Q", "A")[::-1]}, "field 'conversations' has no 'human' in its place"),
@@ -236,6 +235,22 @@ def test_errors_name_file_record_and_field(root, changes, message):
     ) as error:
         metas.parts(root, seed=0)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_B": "images/none.png"}, "field 'image_B': image '.*images/none.png' not found"),
+        ({"image_ref": "../secret.png"}, "field 'image_ref': '../secret.png' leaves the data root"),
+        ({"image_ref": "/etc/passwd"}, "field 'image_ref': '/etc/passwd' leaves the data root"),
+    ],
+)
+def test_an_object_without_its_images_is_set_apart(root, changes, message):
+    spoil(root, "train_refAB_mix_bapps.json", 1, **changes)
+    parts = {f"{part.source}/{part.split}": part for part in metas.parts(root, seed=0, held_out=0.0)}
+    (rejected,) = (item for item in parts["templated/train"].items if isinstance(item, Rejected))
+    assert re.search(message, f"{rejected.name}: {rejected.reason}")
+    assert "train_refAB_mix_bapps.json' record 1" in rejected.name
 
 
 def test_form_errors_name_the_field(root):
@@ -264,8 +279,7 @@ def test_unfit_files_and_roots_are_named(root, tmp_path):
 
 
 def build(root, out):
-    parts = metas.parts(root, seed=0, held_out=0.0)
-    return build_whole(out, lambda folder: write_parts(parts, folder, licence="x", seed=0))
+    return build_parts(metas.parts(root, seed=0, held_out=0.0), out, seed=0, max_rejected=0.0)
 
 
 def test_built_shards_hold_all_samples_and_no_leak(root, tmp_path):
@@ -292,6 +306,12 @@ def test_reference_in_train_and_test_is_refused_and_named(root, tmp_path, by_nam
 
 def test_unreadable_image_names_file_record_and_image(root, tmp_path):
     (root / "images/b1.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"train_AB_mix_bapps\.json' record 0: .*'000000' b' cannot be decoded"):
+    with pytest.raises(ValueError, match=r"train_AB_mix_bapps\.json' record 0: image .*b1\.png' cannot be read"):
         build(root, tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir()] == ["data"], "nothing is left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "out.rejected.jsonl"]
+
+
+def test_truncated_image_names_file_record_and_image(root, tmp_path):
+    (root / "images/b1.png").write_bytes((root / "images/b1.png").read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"1 of \d+ records .*'000000' b' cannot be decoded"):
+        build(root, tmp_path / "out")

@@ -113,8 +113,7 @@ def test_same_settings_give_the_same_bytes(made: Path, tmp_path: Path) -> None:
 
 
 def test_number_of_workers_does_not_change_a_byte(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.sources.synthetic.CHUNK", 1)  # many jobs, so that workers take turns
-    monkeypatch.setattr("datamodules.sources.synthetic.LARGE", 1)  # processes even for these few
+    monkeypatch.setattr("datamodules.building.SMALL", 1)  # processes even for these few
     assert hashes(build(tmp_path / "three", **(TINY | {"num_workers": 3}))) == hashes(made)
 
 
