@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -36,6 +37,52 @@ class Jitter:
     gamma: float = 0.12
     gain: float = 0.06
     hue: float = 15.0  # degrees
+
+
+class View(Protocol):
+    """How a pristine image is taken from a photo's `pixels` [H, W, 3]."""
+
+    def cut(self, photo: Photo, pixels: np.ndarray, rng: np.random.Generator) -> Crop: ...
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A small square with some structure in it: `cut` below."""
+
+    size: int
+    jitter: Jitter | None = None
+
+    def cut(self, photo: Photo, pixels: np.ndarray, rng: np.random.Generator) -> Crop:
+        return cut(photo, pixels, self.size, rng, self.jitter)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A part of `width` x `height` px, or upright for an upright photo: from that size itself to all that fits,
+    evenly in log scale, scaled down.
+    """
+
+    width: int
+    height: int
+
+    def cut(self, photo: Photo, pixels: np.ndarray, rng: np.random.Generator) -> Crop:
+        """ValueError for a photo that is smaller: it would have to be enlarged, and be soft."""
+        height, width = self.height, self.width
+        if pixels.shape[0] > pixels.shape[1]:
+            height, width = width, height
+        most = min(pixels.shape[0] / height, pixels.shape[1] / width)
+        if most < 1:
+            raise ValueError(f"photo '{photo.name}' has {pixels.shape[1]}x{pixels.shape[0]} px; give {width}x{height}")
+        scale = float(np.exp(rng.uniform(0, np.log(most))))
+        rows, columns = min(pixels.shape[0], round(height * scale)), min(pixels.shape[1], round(width * scale))
+        top, left = int(rng.integers(pixels.shape[0] - rows + 1)), int(rng.integers(pixels.shape[1] - columns + 1))
+        piece = pixels[top : top + rows, left : left + columns]
+        if piece.shape[:2] != (height, width):
+            piece = cv2.resize(piece, (width, height), interpolation=cv2.INTER_AREA)
+        if rng.random() < 0.5:
+            piece = piece[:, ::-1]
+        center = (left + columns / 2) / pixels.shape[1], (top + rows / 2) / pixels.shape[0]
+        return Crop(np.ascontiguousarray(piece), photo, photo.region(*center))
 
 
 def cut(photo: Photo, pixels: np.ndarray, size: int, rng: np.random.Generator, jitter: Jitter | None = None) -> Crop:

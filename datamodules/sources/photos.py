@@ -224,7 +224,7 @@ def _split(count: int, seed: int) -> list[str]:
     return [splits[i] for i in np.random.default_rng([seed, count]).permutation(count)]
 
 
-@lru_cache(maxsize=16)  # crops are cut from photo after photo; a user's folder may hold more than fit in memory
+@lru_cache(maxsize=64)  # crops are cut from photo after photo; a user's folder may hold more than fit in memory
 def load_pixels(photo: Photo) -> np.ndarray:
     """[H, W, 3] uint8 RGB, no side above `MAX_SIDE`."""
     image = load_image(photo_path(photo))

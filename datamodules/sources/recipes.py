@@ -1,19 +1,17 @@
-"""What each record of the embedded data holds: a balanced plan for a split, and the making of one record from it."""
+"""The making of one record from a photo: what is applied to it, by which its truth is known, and what is asked."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from datamodules.distortions import CLASSES, SEVERITIES, detectable_without_reference, distort
+from datamodules.distortions import CLASSES, detectable_without_reference, distort
 from datamodules.records import Record, RecordSample
-from datamodules.sources.crops import Crop, Jitter, cut
+from datamodules.sources.crops import Crop, View
 from datamodules.sources.photos import Photo, load_pixels
 from datamodules.writers import pools
 from datamodules.writers.content import describe_content
@@ -21,99 +19,40 @@ from datamodules.writers.forms import fill_questionnaire
 from datamodules.writers.rules import describe, reason
 from depictqa.sample import Distortion, Slot, Task, Truth, Turn
 
-CLEAN_SHARE = 0.05  # as in DQ-495K
-SAME_CLASS_SHARE = 0.5  # of pairs, one class at two severities; else two classes
-SINGLE_SHARE = 0.5  # of detailed records, a description of one image; else a pair to be reasoned about
-
-_NAMES = tuple(CLASSES)
-_LEVELS = tuple(combinations(SEVERITIES, 2))
-_T = TypeVar("_T")
+BRIEF_COMPARISONS = (Task.COMPARISON, Task.RATING)
+"""Which is better is asked without a reference too, whatever can be told of each image."""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """A class at a severity; severity 0 is a clean image."""
+    """A class at a severity 1..5, by one of its functions; where none is named, chance takes one."""
 
     name: str
     severity: int
+    function: str = ""
+
+
+Pair = tuple[tuple[Applied, ...], tuple[Applied, ...]]
+"""What is applied to the better and to the worse image, in this order; nothing to a clean one."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """One record to make: the distortions by slot, the better one of two, and how brief the answers are.
+    """One record to make: what is asked, what is applied by slot, the better one of two.
 
-    `tasks` by which texts are written; `single_word` for the sample with a reference and the one without.
+    `single_word`: whether the answer of a comparison is one, with the reference and without.
     """
 
     task: Task
-    applied: dict[Slot, Applied]
+    applied: dict[Slot, tuple[Applied, ...]]
     better: Slot | None = None
     single_word: tuple[bool, bool] = (True, True)
 
 
-def plan_templated(count: int, split: str, key: Sequence[int]) -> list[Item]:
-    """Pairs. Half have A better; half of the training questions ask for a single word, all of the others."""
-    rng = np.random.default_rng([*key, 0])
-    pairs = _pairs(count, rng)
-    better = pools.balanced(count, rng)
-    brief = pools.balanced(2 * count, rng) if split == "train" else [True] * (2 * count)
-    return [
-        _pair_item(Task.COMPARISON, pair, a, (brief[2 * i], brief[2 * i + 1]))
-        for i, (pair, a) in enumerate(zip(pairs, better, strict=True))
-    ]
-
-
-def plan_identification(count: int, key: Sequence[int]) -> list[Item]:
-    """Single images with every class and severity equally often."""
-    return _singles(Task.IDENTIFICATION, count, np.random.default_rng([*key, 2]))
-
-
-def plan_detailed(count: int, split: str, key: Sequence[int]) -> list[Item]:
-    """Single images with every class and severity equally often, and pairs of which half have A better."""
-    rng = np.random.default_rng([*key, 0])
-    num_single = round(count * SINGLE_SHARE)
-    items = _singles(Task.DESCRIPTION, num_single, rng)
-    better = pools.balanced(count - num_single, rng)
-    for pair, a in zip(_pairs(count - num_single, rng), better, strict=True):
-        items.append(_pair_item(Task.REASONING, pair, a))
-    return [items[i] for i in rng.permutation(count)]
-
-
-def _singles(task: Task, count: int, rng: np.random.Generator) -> list[Item]:
-    names, severities = _cycled(_NAMES, count, rng), _cycled(SEVERITIES, count, rng)
-    clean = rng.random(count) < CLEAN_SHARE
-    return [
-        Item(task, {Slot.A: Applied(name, 0 if none else severity)})
-        for name, severity, none in zip(names, severities, clean, strict=True)
-    ]
-
-
-def plan_external(count: int, split: str, key: Sequence[int]) -> list[Item]:
-    """Clean crops."""
-    return [Item(Task.CONTENT, {Slot.A: Applied(_NAMES[0], 0)})] * count
-
-
-def _pairs(count: int, rng: np.random.Generator) -> list[tuple[Applied, Applied]]:
-    """(better, worse): severities differ; every class is equally often the better and the worse of a pair."""
-    better, worse = _cycled(_NAMES, count, rng), _cycled(_NAMES, count, rng)
-    levels = _cycled(_LEVELS, count, rng)
-    same, clean = rng.random(count) < SAME_CLASS_SHARE, rng.random(count) < CLEAN_SHARE
-    return [
-        (Applied(worse[i] if same[i] else better[i], 0 if clean[i] else levels[i][0]), Applied(worse[i], levels[i][1]))
-        for i in range(count)
-    ]
-
-
-def _pair_item(
-    task: Task, pair: tuple[Applied, Applied], a_is_better: bool, single_word: tuple[bool, bool] = (True, True)
-) -> Item:
+def pair_item(task: Task, pair: Pair, a_is_better: bool, single_word: tuple[bool, bool] = (True, True)) -> Item:
+    """The better of a pair in slot A, or in B."""
     slots = (Slot.A, Slot.B) if a_is_better else (Slot.B, Slot.A)
     return Item(task, dict(zip(slots, pair, strict=True)), slots[0], single_word)
-
-
-def _cycled(values: Sequence[_T], count: int, rng: np.random.Generator) -> list[_T]:
-    """`count` values in random order, each equally often (give or take one)."""
-    return [values[int(i) % len(values)] for i in rng.permutation(count)]
 
 
 @dataclass(frozen=True)
@@ -122,7 +61,7 @@ class Maker:
 
     photos: tuple[Photo, ...]
     split: str
-    crop_size: int
+    view: View
     key: tuple[int, ...]
     functions_per_class: int = 1
 
@@ -133,7 +72,7 @@ class Maker:
         """Record `number` of the plan: its own random numbers, so that it does not depend on the others."""
         rng = np.random.default_rng([*self.key, 1, number])
         photo = self.photos[number % len(self.photos)]
-        crop = cut(photo, load_pixels(photo), self.crop_size, rng, Jitter() if self.split == "train" else None)
+        crop = self.view.cut(photo, load_pixels(photo), rng)
         if item.task is Task.CONTENT:
             return self._content(number, crop, rng)
         images, truth = self._apply(crop, item, rng)
@@ -144,7 +83,7 @@ class Maker:
             (turn, *self._follow_up(item, truth, rng, known)) for turn, known in zip(turns, (True, False), strict=True)
         ]
         samples = [RecordSample(item.task, (Slot.REFERENCE, *slots), asked[0], truth)]
-        if item.task is Task.COMPARISON or _all_detectable(truth.distortions.values()):
+        if item.task in BRIEF_COMPARISONS or _all_detectable(truth.distortions.values()):
             samples.append(RecordSample(item.task, slots, asked[1], truth))
         return self._record(number, photo, images, samples)
 
@@ -167,14 +106,12 @@ class Maker:
         images: dict[Slot, np.ndarray] = {}
         distortions: dict[Slot, tuple[Distortion, ...]] = {}
         for slot in sorted(item.applied):
-            applied = item.applied[slot]
-            if applied.severity == 0:
-                images[slot], distortions[slot] = crop.pixels, ()
-                continue
-            functions = CLASSES[applied.name][: self.functions_per_class]
-            function = functions[int(rng.integers(len(functions)))]
-            images[slot] = distort(crop.pixels, function, applied.severity, rng)
-            distortions[slot] = (Distortion(applied.name, function, applied.severity),)
+            images[slot], distortions[slot] = crop.pixels, ()
+            for applied in item.applied[slot]:
+                functions = CLASSES[applied.name][: self.functions_per_class]
+                function = applied.function or functions[int(rng.integers(len(functions)))]
+                images[slot] = distort(images[slot], function, applied.severity, rng)
+                distortions[slot] += (Distortion(applied.name, function, applied.severity),)
         forms = {slot: fill_questionnaire(found, crop.region.texture) for slot, found in distortions.items()}
         return images, Truth(better=item.better, distortions=distortions, questionnaires=forms)
 
@@ -201,7 +138,7 @@ def _all_detectable(images: Iterable[Sequence[Distortion]]) -> bool:
 
 
 def _turn(item: Item, truth: Truth, rng: np.random.Generator, single_word: bool) -> Turn:
-    if item.task is Task.COMPARISON:
+    if item.task in BRIEF_COMPARISONS:
         assert item.better is not None
         return pools.comparison(item.better, rng, single_word=single_word)
     if item.task is Task.REASONING:

@@ -21,8 +21,10 @@ from datamodules import building
 from datamodules.indexed import IndexedShards
 from datamodules.parts import Part
 from datamodules.shards import SPLITS
+from datamodules.sources.crops import Detail, Jitter
 from datamodules.sources.photos import Photo, embedded_photos, licences, own_photos, photo_path
-from datamodules.sources.recipes import Maker, plan_detailed, plan_external, plan_identification, plan_templated
+from datamodules.sources.plans import plan_detailed, plan_external, plan_identification, plan_templated
+from datamodules.sources.recipes import Maker
 
 SETTINGS = "synthetic.json"
 SOURCES = ("templated", "detailed", "external")
@@ -112,7 +114,8 @@ def _part(source: str, split: str, photos: tuple[Photo, ...], settings: Settings
     items = plan(settings.count(source, split), split, key)
     if source == "templated" and split == "train":
         items += plan_identification(settings.num_identification, key)
-    maker = Maker(own, split, settings.crop_size, key, settings.functions_per_class)
+    view = Detail(settings.crop_size, Jitter() if split == "train" else None)
+    maker = Maker(own, split, view, key, settings.functions_per_class)
     return Part(source, split, items, maker.make, licences(own))
 
 
@@ -162,7 +165,7 @@ def _fingerprint(photos: tuple[Photo, ...]) -> str:
 def _code_version() -> str:
     """A hash of the code that decides what is written: a changed wording makes a new set."""
     root = Path(__file__).resolve().parents[1]
-    names = [root / "sources" / f"{name}.py" for name in ("photos", "crops", "recipes", "synthetic")]
+    names = [root / "sources" / f"{name}.py" for name in ("photos", "crops", "plans", "recipes", "synthetic")]
     names += [*sorted((root / "writers").glob("*.py")), *sorted((root / "distortions").glob("*.py"))]
     digest = hashlib.sha256()
     for path in names:
