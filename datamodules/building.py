@@ -199,8 +199,8 @@ def _run(
     missing = [job for job, report in zip(jobs, known, strict=True) if report is None]
     reports: list[_Report] = []
     rejected: list[Rejected] = []
-    with _in_order(num_workers if sum(len(job.items) for job in missing) >= SMALL else 1, len(missing)) as in_order:
-        fresh = iter(in_order(_write_shard, missing))
+    with in_order(num_workers if sum(len(job.items) for job in missing) >= SMALL else 1, len(missing)) as run:
+        fresh = iter(run(_write_shard, missing))
         for job, report in zip(jobs, known, strict=True):
             reports.append(next(fresh) if report is None else report)
             rejected += reports[-1].rejected
@@ -214,7 +214,7 @@ def _run(
 
 
 @contextmanager
-def _in_order(num_workers: int, num_jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+def in_order(num_workers: int, num_jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
     """`map`, or the same by processes. Not by threads: the work is many short calls, and two were slower than one."""
     if min(num_workers, num_jobs) <= 1:
         yield map

@@ -64,6 +64,7 @@ class Maker:
     view: View
     key: tuple[int, ...]
     functions_per_class: int = 1
+    num_wordings: int | None = None  # of questions that name a distortion; None for all
 
     def make_all(self, numbers: Sequence[int], items: Sequence[Item]) -> list[Record]:
         return [self.make(number, item) for number, item in zip(numbers, items, strict=True)]
@@ -78,7 +79,7 @@ class Maker:
         images, truth = self._apply(crop, item, rng)
         images[Slot.REFERENCE] = crop.pixels
         slots = tuple(slot for slot in (Slot.A, Slot.B) if slot in images)
-        turns = [_turn(item, truth, rng, single_word) for single_word in item.single_word]
+        turns = [self._turn(item, truth, rng, single_word) for single_word in item.single_word]
         asked = [
             (turn, *self._follow_up(item, truth, rng, known)) for turn, known in zip(turns, (True, False), strict=True)
         ]
@@ -97,7 +98,7 @@ class Maker:
             return []
         slots = [slot for slot in truth.distortions if full_reference or _all_detectable([truth.distortions[slot]])]
         return [
-            pools.identification(pools.image_name(slots[i]), truth.distortions[slots[i]], rng)
+            pools.identification(pools.image_name(slots[i]), truth.distortions[slots[i]], rng, self.num_wordings)
             for i in rng.permutation(len(slots))
         ]
 
@@ -114,6 +115,16 @@ class Maker:
                 distortions[slot] += (Distortion(applied.name, function, applied.severity),)
         forms = {slot: fill_questionnaire(found, crop.region.texture) for slot, found in distortions.items()}
         return images, Truth(better=item.better, distortions=distortions, questionnaires=forms)
+
+    def _turn(self, item: Item, truth: Truth, rng: np.random.Generator, single_word: bool) -> Turn:
+        if item.task in BRIEF_COMPARISONS:
+            assert item.better is not None
+            return pools.comparison(item.better, rng, single_word=single_word)
+        if item.task is Task.REASONING:
+            return Turn(pools.reasoning_question(rng), reason(truth, rng))
+        if item.task is Task.IDENTIFICATION:
+            return pools.identification("the image", truth.distortions[Slot.A], rng, self.num_wordings)
+        return Turn(pools.description_question(rng), describe(truth, rng))
 
     def _content(self, number: int, crop: Crop, rng: np.random.Generator) -> Record:
         answer = describe_content(crop.pixels, crop.region.subjects, rng, crop.photo.sentences)
@@ -135,14 +146,3 @@ def _all_detectable(images: Iterable[Sequence[Distortion]]) -> bool:
     """Whether every distortion of some images shows without the reference."""
     found = [distortion for distortions in images for distortion in distortions]
     return all(detectable_without_reference(distortion.name, distortion.severity) for distortion in found)
-
-
-def _turn(item: Item, truth: Truth, rng: np.random.Generator, single_word: bool) -> Turn:
-    if item.task in BRIEF_COMPARISONS:
-        assert item.better is not None
-        return pools.comparison(item.better, rng, single_word=single_word)
-    if item.task is Task.REASONING:
-        return Turn(pools.reasoning_question(rng), reason(truth, rng))
-    if item.task is Task.IDENTIFICATION:
-        return pools.identification("the image", truth.distortions[Slot.A], rng)
-    return Turn(pools.description_question(rng), describe(truth, rng))

@@ -25,6 +25,7 @@ from datamodules.sources.crops import Detail, Jitter
 from datamodules.sources.photos import Photo, embedded_photos, licences, own_photos, photo_path
 from datamodules.sources.plans import plan_detailed, plan_external, plan_identification, plan_templated
 from datamodules.sources.recipes import Maker
+from datamodules.writers import pools
 
 SETTINGS = "synthetic.json"
 SOURCES = ("templated", "detailed", "external")
@@ -115,7 +116,7 @@ def _part(source: str, split: str, photos: tuple[Photo, ...], settings: Settings
     if source == "templated" and split == "train":
         items += plan_identification(settings.num_identification, key)
     view = Detail(settings.crop_size, Jitter() if split == "train" else None)
-    maker = Maker(own, split, view, key, settings.functions_per_class)
+    maker = Maker(own, split, view, key, settings.functions_per_class, pools.FEW)
     return Part(source, split, items, maker.make, licences(own))
 
 

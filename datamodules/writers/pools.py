@@ -118,7 +118,24 @@ IDENTIFICATION_QUESTIONS = (
     "What distortion is seen in {x}?",
     "How is {x} distorted?",
     "Tell the distortion of {x}.",
+    "What degrades {x}?",
+    "Identify the distortion in {x}.",
+    "Which distortion affects {x}?",
+    "What kind of distortion does {x} suffer from?",
+    "Please name what is wrong with {x}.",
+    "By what is {x} distorted?",
+    "What has been done to {x} that lowers its quality?",
+    "Can you name the distortion of {x}?",
+    "State the distortion that {x} shows.",
+    "What lowers the quality of {x}?",
+    "Please identify how {x} was degraded.",
+    "What type of degradation is seen in {x}?",
+    "Determine the distortion of {x}.",
+    "Which degradation do you notice in {x}?",
+    "What flaw does {x} have?",
 )
+FEW = 6
+"""The first so many wordings are enough for a model that learns to read from them in minutes."""
 
 
 def image_name(slot: Slot) -> str:
@@ -140,9 +157,11 @@ def comparison(better: Slot, rng: np.random.Generator, *, single_word: bool) -> 
     return Turn(question, answer.format(better=image_name(better), worse=image_name(other(better))))
 
 
-def identification(name: str, distortions: Sequence[Distortion], rng: np.random.Generator) -> Turn:
+def identification(
+    name: str, distortions: Sequence[Distortion], rng: np.random.Generator, num_wordings: int | None = None
+) -> Turn:
     """What is wrong with an image, in two words: `Obvious noise`; `None` for a clean one."""
-    question = _pick(IDENTIFICATION_QUESTIONS, rng).format(x=name)
+    question = _pick(IDENTIFICATION_QUESTIONS[:num_wordings], rng).format(x=name)
     named = [f"{severity_word(distortion.severity)} {NOUNS[distortion.name]}" for distortion in distortions]
     return Turn(question, " and ".join(named).capitalize() or "None")
 

@@ -58,12 +58,9 @@ def test_records_are_in_proportion(photos):
 
 
 def test_all_tasks_with_and_without_the_reference(samples):
-    assert samples.keys() == {
-        f"{source}/{split}" for source in ("templated", "detailed") for split in ("train", "val", "test")
-    }
-    asked = Counter(
-        (sample.task, sample.full_reference) for sample in samples["templated/train"] + samples["detailed/train"]
-    )
+    assert samples.keys() == {f"{source}/{split}" for source in ("templated", "detailed") for split in SPLITS}
+    trained_on = samples["templated/train"] + samples["detailed/train"]
+    asked = Counter((sample.task, sample.full_reference) for sample in trained_on)
     assert asked.keys() == {
         (task, full)
         for task in (Task.IDENTIFICATION, Task.RATING, Task.ASSESSMENT, Task.REASONING)
