@@ -49,17 +49,19 @@ class IndexedShards(Sequence[Sample]):
     """All samples of `root/split`, in the order in which they were written. Plain and picklable.
 
     Tars that are missing, cut short or of another size than their index says are errors here, at once.
+    `shard` opens one alone, by its place in the manifest.
     """
 
-    def __init__(self, root: Path | str, split: str, source: str = "") -> None:
+    def __init__(self, root: Path | str, split: str, source: str = "", shard: int | None = None) -> None:
         self.folder = Path(root) / check_split(split)
         self.manifest = read_manifest(self.folder)
         self.source = source or str(self.manifest["source"])
         self._shards: list[_Shard] = []
         counts: list[np.ndarray] = []
-        for stated in self.manifest["shards"]:
-            shard, samples = _open_shard(self.folder, stated)
-            self._shards.append(shard)
+        chosen = self.manifest["shards"]
+        for stated in chosen if shard is None else chosen[shard : shard + 1]:
+            opened, samples = _open_shard(self.folder, stated)
+            self._shards.append(opened)
             counts.append(samples)
         self._first_record = np.cumsum([0] + [len(samples) for samples in counts])
         self._first_sample = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *counts]))

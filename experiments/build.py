@@ -19,12 +19,52 @@ MAX_WORKERS = 8
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Samples by source and split; all of `out` appears, or nothing."""
+    """Samples by source and split; all of `out` appears, or nothing.
+
+    With `check=DIR`, a page on what is in a folder of shards; with `sheet=PHOTO`, a picture of all distortions.
+    """
+    if cfg.check is not None:
+        return check(Path(cfg.check), cfg.out, num_workers(cfg.num_workers))
+    if cfg.sheet is not None:
+        return sheet(Path(cfg.sheet), cfg.out, cfg.seed)
     if cfg.source is None or cfg.out is None:
         raise ValueError("say what to build and where: source=NAME raw=DIR out=DIR")
     counts = _synthetic(cfg) if cfg.source._target_ == SYNTHETIC else _from_files(cfg)
     report(Path(cfg.out), counts)
     return {f"samples/{place}": float(count) for place, count in counts.items()}
+
+
+def check(root: Path, out: str | None, workers: int) -> dict[str, float]:
+    """Writes `check.html` into the folder, or to `out`. ValueError, after that, where something is wrong."""
+    from rich.progress import Progress
+
+    from datamodules.audit import audit
+    from datamodules.audit_page import write_page
+
+    with Progress() as bars:
+        bar = bars.add_task(f"shards in {root}", total=None)
+        found = audit(root, workers, lambda done, total: bars.update(bar, completed=done, total=total))
+    page = write_page(found, root, Path(out) if out else root / "check.html")
+    print(f"page {page}")
+    if found.problems:
+        raise ValueError(f"{len(found.problems)} problems in '{root}': {'; '.join(found.problems)}")
+    return {f"samples/{place}": float(sum(counts.tasks.values())) for place, counts in found.counts.items()}
+
+
+def sheet(photo: Path, out: str | None, seed: int) -> dict[str, float]:
+    """Every function of every class at every severity, as a PNG."""
+    import numpy as np
+
+    from datamodules.distortions import FUNCTIONS
+    from datamodules.distortions.contact_sheet import write_contact_sheet
+    from depictqa.image import load_image
+
+    if not photo.is_file():
+        raise FileNotFoundError(f"photo '{photo}' not found (sheet)")
+    path = Path(out or f"{photo.stem}.distortions.png")
+    write_contact_sheet(path, np.asarray(load_image(photo)), functions=list(FUNCTIONS), seed=seed)
+    print(f"sheet {path}")
+    return {}
 
 
 def num_workers(asked: int | None = None) -> int:

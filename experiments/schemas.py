@@ -194,6 +194,8 @@ class RunConfig:
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None
+    check: str | None = None  # a folder of shards to be looked at
+    sheet: str | None = None  # a photo to be shown with all distortions
     num_workers: int | None = None  # processes that make records; one for each core
     max_rejected: float = 0.01  # share of records that may be set apart as unfit before a build stops
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +88,24 @@ def test_the_embedded_data_as_a_source(tmp_path):
     metrics = run(config("source=synthetic", f"out={tmp_path / 'out'}", *few))
     assert metrics["samples/external/train"] == 4
     assert (tmp_path / "out/tokenizer/tokenizer.model").is_file()
+
+
+def test_checks_what_was_built(raw, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(config("source=metas", "source.held_out=0.2", f"raw={raw}", f"out={out}"))
+    assert sum(run(config(f"check={out}")).values()) == 40
+    assert (out / "check.html").is_file()
+    shutil.copytree(out / "templated/train", out / "templated/test")
+    with pytest.raises(ValueError, match="problems in .*references are in both templated/train and templated/test"):
+        run(config(f"check={out}", f"out={tmp_path / 'page.html'}"))
+    assert "are in both" in (tmp_path / "page.html").read_text()
+
+
+def test_a_sheet_of_all_distortions(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(path)
+    run(config(f"sheet={path}", f"out={tmp_path / 'sheet.png'}"))
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height > 35 * 200 and sheet.width > 6 * 256
+    with pytest.raises(FileNotFoundError, match="photo '.*none.png' not found"):
+        run(config(f"sheet={tmp_path / 'none.png'}"))
