@@ -114,9 +114,10 @@ def report(out: Path, drafts: Sequence[Draft], llm: Llm | None = None) -> None:
     console = Console()
     console.print(table)
     if llm is not None:
-        console.print(
-            f"{llm.num_cached:,} replies were there already; the others cost {llm.spent:.4f}", highlight=False
+        priced = (
+            f"cost {llm.spent:.4f}" if None not in llm.prices else "have no price (writer.input_price, output_price)"
         )
+        console.print(f"{llm.num_cached:,} replies were there already; the others {priced}", highlight=False)
     reasons = Counter(f"{draft.outcome}: {draft.reason}" for draft in drafts if draft.outcome is not Outcome.WRITTEN)
     for reason, count in reasons.most_common(5):
         console.print(f"{count:,} {reason}", highlight=False, markup=False)

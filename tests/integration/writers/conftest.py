@@ -25,6 +25,11 @@ from depictqa.sample import Slot, Truth
 KEY = "sk-test-0123456789-never-to-be-seen"
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Clients that are killed, or give up, break connections."""
+
+
 @dataclass
 class Answer:
     """`drop`: the connection ends before the answer, or in the middle of its body."""
@@ -58,7 +63,7 @@ class Api:
         self.keys: set[str | None] = set()
         self.num_answered = 0
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server = _Server(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
