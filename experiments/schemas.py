@@ -166,6 +166,38 @@ class LoggerConfig:
 
 
 @dataclass
+class WriterConfig:
+    """Who writes texts from questionnaires."""
+
+    name: str = MISSING
+
+
+@dataclass
+class LlmWriterConfig(WriterConfig):
+    """A model behind the chat-completions API: settings of `datamodules.writers.llm.Llm`, and a prompt for each task.
+
+    There is no field for a key: `key_variable` names the variable of the environment that holds it.
+    """
+
+    model: str | None = None
+    base_url: str | None = None
+    key_variable: str = MISSING
+    temperature: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    requests_per_minute: float | None = None
+    num_parallel: int = MISSING
+    timeout: float = MISSING
+    max_retries: int = MISSING
+    backoff: float = MISSING
+    input_price: float | None = None
+    output_price: float | None = None
+    cache: str = MISSING
+    pool: str | None = None
+    num_items: int = MISSING
+    prompts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class RunConfig:
     """The top level. The keys after `seed` are the programs' own: what a person types."""
 
@@ -177,6 +209,7 @@ class RunConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
+    writer: WriterConfig = field(default_factory=WriterConfig)
     name: str = MISSING
     seed: int = 131
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
@@ -190,7 +223,7 @@ class RunConfig:
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build
+    # build, write
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None
@@ -206,6 +239,8 @@ def register() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
     store.store(group="schema/data", name="mixture", node=MixtureConfig)
+    store.store(group="schema/writer", name="rule", node=WriterConfig)
+    store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
     store.store(group="model/prompt", name="short", node=PromptStyle)
     store.store(group="model/prompt", name="released", node=official.style())
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)

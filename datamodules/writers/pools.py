@@ -6,12 +6,17 @@ them. All are grammatical and mean the same with A and B swapped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Formatter
 
 import numpy as np
+import yaml
 
 from datamodules.distortions import severity_word
 from datamodules.writers.rules import NOUNS
+from depictqa.parsing import parse_preference
 from depictqa.sample import Distortion, Slot, Turn
 
 SINGLE_WORD_TAIL = " Answer the question using a single word or phrase."
@@ -137,6 +142,23 @@ IDENTIFICATION_QUESTIONS = (
 FEW = 6
 """The first so many wordings are enough for a model that learns to read from them in minutes."""
 
+POOLS: Mapping[str, tuple[str, ...]] = {
+    "comparison_questions": COMPARISON_QUESTIONS,
+    "comparison_answers": COMPARISON_ANSWERS,
+    "description_questions": DESCRIPTION_QUESTIONS,
+    "reasoning_questions": REASONING_QUESTIONS,
+    "content_questions": CONTENT_QUESTIONS,
+    "identification_questions": IDENTIFICATION_QUESTIONS,
+}
+
+MAX_WORDS = 30  # of a wording
+# What may stand between two images so that they can change places: `{x} or {y}`, `{x} against those of {y}`.
+_LINK = re.compile(r",? (?:and|or|with|to|from|against|versus|vs\.?) (?:(?:that|those|the \w+) (?:of|in) )?")
+_NAMES_AN_IMAGE = re.compile(r"\b(?:the|an?|image|picture|photo) \{|\b[Ii]mage [AB]\b|\b(?:first|second|left|right)\b")
+_ASKS_FOR_THE_WORSE = re.compile(
+    r"\b(?:worse|worst|inferior|poorer|lower|(?:suffers?|is|has|shows) more|more (?:\w+ly )?(?:dis|de|da)\w+ed)\b", re.I
+)
+
 
 def image_name(slot: Slot) -> str:
     """`Image A` or `Image B`."""
@@ -192,3 +214,78 @@ def _in_random_order(question: str, rng: np.random.Generator) -> str:
 
 def _pick(pool: tuple[str, ...], rng: np.random.Generator) -> str:
     return pool[int(rng.integers(len(pool)))]
+
+
+def load_pool(path: Path | str, name: str) -> tuple[str, ...]:
+    """A pool that was drafted, reviewed by a person and kept as YAML, in place of the one of that name.
+
+    Raises FileNotFoundError, and ValueError where it is not reviewed yet or a wording does not fit the pool.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"pool '{path}' not found; program=write writer=llm writer.pool={name} drafts one")
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"pool '{path}' is no YAML ({' '.join(str(error).split())}); mend it") from None
+    if not isinstance(value, dict) or not isinstance(value.get("items"), list) or not value["items"]:
+        raise ValueError(f"pool '{path}' is not pool, drafted_by, reviewed and items; draft it anew")
+    if value.get("pool") != name:
+        raise ValueError(f"pool '{path}' is of {value.get('pool')}, not of {name}; choose another file")
+    if value.get("reviewed") is not True:
+        raise ValueError(f"pool '{path}' is not reviewed; read its items, mend them, then set reviewed: true in it")
+    for number, wording in enumerate(value["items"]):
+        if problem := wording_problem(name, wording, value["items"][:number]):
+            raise ValueError(f"pool '{path}' item {number + 1}, {wording!r}: {problem}")
+    return tuple(value["items"])
+
+
+def wording_problem(pool: str, wording: object, others: Sequence[str] = ()) -> str | None:
+    """Why a wording does not fit a pool of that name, or None where it does. ValueError for an unknown pool."""
+    if pool not in POOLS:
+        raise ValueError(f"pool '{pool}' unknown; choose {', '.join(POOLS)} (writer.pool)")
+    if not isinstance(wording, str) or len(wording.split()) > MAX_WORDS or "\n" in wording:
+        return f"is not one line of at most {MAX_WORDS} words"
+    if not re.fullmatch(r"[A-Z{].*[.?]", wording):
+        return "does not begin with a capital and end with a stop or a question mark"
+    if problem := _placeholder_problem(pool, wording):
+        return problem
+    if _NAMES_AN_IMAGE.search(wording) and "{" in POOLS[pool][0]:
+        return "names an image beside its placeholders"
+    if _spelled(wording) in {_spelled(other) for other in others}:
+        return "is there already"
+    if pool == "comparison_answers":
+        return _answer_problem(wording)
+    if pool in ("comparison_questions", "reasoning_questions"):
+        if _ASKS_FOR_THE_WORSE.search(wording):
+            return "asks for the worse image; answers name the better one"
+        if not _LINK.fullmatch(re.split(r"\{[xy]\}", wording)[1]):
+            return "changes its meaning where the images change places; join them by and, or, with, against"
+    return None
+
+
+def _placeholder_problem(pool: str, wording: str) -> str | None:
+    must = {field for _, field, _, _ in Formatter().parse(POOLS[pool][0]) if field}
+    may = must | ({"worse"} if pool == "comparison_answers" else set())
+    try:
+        parts = [part for part in Formatter().parse(wording) if part[1] is not None]
+    except ValueError as error:
+        return f"has braces that do not match ({error})"
+    found = ["".join(part or "" for part in parts_of_one[1:]) for parts_of_one in parts]  # {x:3} is no {x}
+    if sorted(set(found)) != sorted(found) or not must <= set(found) <= may:
+        names = " and ".join(f"{{{name}}}" for name in sorted(must))
+        return f"does not hold {names} once each" if must else "holds a placeholder; this pool has none"
+    return None
+
+
+def _answer_problem(answer: str) -> str | None:
+    for better in (Slot.A, Slot.B):
+        read = parse_preference(answer.format(better=image_name(better), worse=image_name(other(better))))
+        if read.better is not better:
+            return "is not read back as preferring {better}"
+    return None
+
+
+def _spelled(wording: str) -> str:
+    """Without what does not tell two wordings apart: case, stops, and which image comes first."""
+    return re.sub(r"[^a-z{} ]", "", re.sub(r"\{[xy]\}", "{}", wording.lower()))

@@ -35,6 +35,7 @@ def test_every_file_is_looked_at() -> None:
     groups = {name.split("/")[0] for name in OPTIONS}
     assert groups >= {
         "program", "experiment", "ablation", "scale", "model", "data", "trainer", "evaluation", "logger", "paths",
+        "writer",
     }  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def test_every_point_of_an_ablation_composes(name: str) -> None:
         ("top", {"seeed": 3}),
         ("evaluation", {"evaluation": {"spilt": "val"}}),
         ("logger", {"logger": {"wanb": True}}),
+        ("writer", {"writer": {"modell": "x"}}),
     ],
 )
 def test_a_misspelt_key_in_an_experiment_fails_with_its_name(tmp_path: Path, place: str, wrong: dict) -> None:

@@ -28,6 +28,68 @@ def test_every_answer_is_parsed_as_the_better_image(answer: str, better: Slot) -
     assert parse_preference(answer.format(**names)).better is better
 
 
+@pytest.mark.parametrize("name", pools.POOLS)
+def test_every_wording_fits_its_pool(name: str) -> None:
+    pool = pools.POOLS[name]
+    assert [pools.wording_problem(name, wording, pool[:i]) for i, wording in enumerate(pool)] == [None] * len(pool)
+
+
+@pytest.mark.parametrize(
+    ("name", "wording", "problem"),
+    [
+        ("comparison_questions", "Which one would you keep, {y} or {x}?", None),
+        ("comparison_questions", "Which image is better, {y} or {x}?", "is there already"),
+        ("comparison_questions", "which image is better - {x} or {y}?", "does not begin with a capital"),
+        ("comparison_questions", "Which one would you keep, {x} or {x}?", "does not hold {x} and {y} once each"),
+        ("comparison_questions", "Which one would you keep, {x} or {z}?", "does not hold {x} and {y} once each"),
+        ("comparison_questions", "Which one would you keep, {x!r} or {y:3}?", "does not hold {x} and {y} once each"),
+        ("comparison_questions", "Which one would you keep, {x} or {y?", "has braces that do not match"),
+        ("comparison_questions", "Why is {x} better than {y}?", "changes its meaning where the images change places"),
+        ("comparison_questions", "Is the quality of {x} superior to {y}?", "changes its meaning"),
+        ("comparison_questions", "Which image is worse, {x} or {y}?", "asks for the worse image"),
+        ("comparison_questions", "Which is more heavily distorted, {x} or {y}?", "asks for the worse image"),
+        ("comparison_questions", "Which is better, image {x} or image {y}?", "names an image beside its placeholders"),
+        ("comparison_questions", "Of {x} and {y}, is Image A better?", "names an image beside its placeholders"),
+        ("comparison_questions", "Which\nis better, {x} or {y}?", "is not one line"),
+        ("comparison_questions", 3, "is not one line"),
+        ("comparison_answers", "The nicer of the two is {better}.", None),
+        ("comparison_answers", "{worse} is better than {better}.", "is not read back as preferring {better}"),
+        ("comparison_answers", "{better} and {worse} are images.", "is not read back as preferring {better}"),
+        ("comparison_answers", "{worse} is worse.", "does not hold {better} once each"),
+        ("description_questions", "How good is this image?", None),
+        ("description_questions", "How good is {x}?", "holds a placeholder; this pool has none"),
+        ("identification_questions", "What has happened to {x}?", None),
+    ],
+)
+def test_wordings_that_do_not_fit(name: str, wording: object, problem: str | None) -> None:
+    found = pools.wording_problem(name, wording, pools.POOLS[name])
+    assert found is None if problem is None else problem in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pool: [", "is no YAML"),
+        ("- a", "is not pool, drafted_by, reviewed and items"),
+        ("{pool: comparison_answers, reviewed: true, items: [a]}", "is of comparison_answers, not of description_"),
+        ("{pool: description_questions, reviewed: false, items: ['How is it?']}", "not reviewed; read its items, mend"),
+        ("{pool: description_questions, reviewed: 'yes', items: ['How is it?']}", "is not reviewed"),
+        ("{pool: description_questions, reviewed: true, items: []}", "is not pool, drafted_by"),
+        (
+            "{pool: description_questions, reviewed: true, items: ['How is it?', 'How is it.']}",
+            "item 2, 'How is it.': is th",
+        ),
+    ],
+)
+def test_a_pool_that_cannot_be_used_is_named(tmp_path, text: str, message: str) -> None:
+    (tmp_path / "pool.yaml").write_text(text)
+    with pytest.raises(ValueError, match="pool '.*pool.yaml' ") as caught:
+        pools.load_pool(tmp_path / "pool.yaml", "description_questions")
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match="writer.pool=description_questions drafts one"):
+        pools.load_pool(tmp_path / "none.yaml", "description_questions")
+
+
 def test_single_word_turns() -> None:
     turn = pools.comparison(Slot.B, np.random.default_rng(0), single_word=True)
     assert turn.question.endswith(" Answer the question using a single word or phrase.")
