@@ -43,9 +43,9 @@ class Settings:
     """
 
     seed: int = 0
-    num_templated: int = 4600
-    num_identification: int = 13500
-    num_detailed: int = 4600
+    num_templated: int = 6200
+    num_identification: int = 10500
+    num_detailed: int = 4300
     num_external: int = 600
     num_val: int = 96
     num_test: int = 192
