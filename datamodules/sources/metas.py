@@ -8,7 +8,6 @@ and DQ-495K's distortion classes, functions and severities. Objects about the sa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from datamodules.held_out import position
 from datamodules.meta_truth import truth_of
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_folder, path_inside, read_image
@@ -228,5 +228,4 @@ def _source_of(task: Task) -> str:
 def _is_held_out(sample: MetaSample, seed: int, share: float) -> bool:
     """By reference, so that a photo is on one side only; by the assessed images where none is told."""
     name = sample.reference or "|".join(sorted(sample.images.values()))
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+    return position(name, seed) < share
