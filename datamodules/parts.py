@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ def count_samples(root: Path) -> dict[str, int]:
         for path in sorted(root.glob(f"*/{split}/manifest.json")):
             counts[f"{path.parent.parent.name}/{split}"] = int(read_manifest(path.parent)["samples"])
     return counts
+
+
+def is_held_out(reference: str, seed: int, share: float) -> bool:
+    """Whether a reference is one of the `share` that is kept from training: a function of its name and the seed."""
+    digest = hashlib.sha256(f"{seed}:{reference}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def refuse_overlap(root: Path) -> None:

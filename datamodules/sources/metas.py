@@ -8,7 +8,6 @@ and DQ-495K's distortion classes, functions and severities. Objects about the sa
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.meta_truth import truth_of
-from datamodules.parts import Part, Rejected
+from datamodules.parts import Part, Rejected, is_held_out
 from datamodules.raw import need_folder, path_inside, read_image
 from datamodules.records import Record, RecordSample
 from depictqa.official import ReleasedTask, parse_task
@@ -67,7 +66,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
             if missing is not None:
                 rejected.setdefault((_source_of(sample.sample.task), split), []).append(missing)
                 continue
-            place = "val" if split == "train" and _is_held_out(sample, seed, held_out) else split
+            place = "val" if split == "train" and is_held_out(_origin(sample), seed, held_out) else split
             found.setdefault((_source_of(sample.sample.task), place), []).append(sample)
     if not found and not rejected:
         raise ValueError(f"'{raw}' holds no metas; put them into folders named metas, or beside the images")
@@ -225,8 +224,6 @@ def _source_of(task: Task) -> str:
     return "templated" if task in (Task.COMPARISON, Task.RATING, Task.IDENTIFICATION) else "detailed"
 
 
-def _is_held_out(sample: MetaSample, seed: int, share: float) -> bool:
-    """By reference, so that a photo is on one side only; by the assessed images where none is told."""
-    name = sample.reference or "|".join(sorted(sample.images.values()))
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < share * 2**64
+def _origin(sample: MetaSample) -> str:
+    """What decides the split, so that a photo is on one side only: the reference, or else the assessed images."""
+    return sample.reference or "|".join(sorted(sample.images.values()))
