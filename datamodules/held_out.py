@@ -12,6 +12,11 @@ def position(name: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def is_held_out(name: str, seed: int, share: float) -> bool:
+    """Whether a reference is among the `share` that is kept from training."""
+    return position(name, seed) < share
+
+
 def split_names(names: Iterable[str], seed: int, val: float, test: float) -> dict[str, str]:
     """Each name's split. `val` and `test` are shares of the names, rounded to whole ones: datasets have few references.
 

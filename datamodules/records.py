@@ -47,6 +47,12 @@ class Record:
     reference: str = ""
 
 
+def record_key(number: int, name: str) -> str:
+    """A key of its own for record `number`, with what of `name` is safe in a tar."""
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:60]
+    return f"{number:06d}-{safe}" if safe else f"{number:06d}"
+
+
 def check_record(record: Record, where: str = "record") -> None:
     """ValueError unless the key is safe in a tar and every sample's slots have images."""
     if not KEY.fullmatch(record.key):

@@ -7,12 +7,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig
 
 from experiments.console import part_progress
+
+if TYPE_CHECKING:
+    from datamodules.parts import Part
 
 SYNTHETIC = "datamodules.sources.synthetic.build"
 MAX_WORKERS = 8
@@ -86,8 +91,8 @@ def _from_files(cfg: DictConfig) -> dict[str, int]:
     from datamodules.building import build
 
     if cfg.raw is None:
-        raise ValueError("this source is made from files; give the folder that holds them (raw=DIR)")
-    parts = instantiate(cfg.source, raw=Path(cfg.raw), seed=cfg.seed)
+        raise ValueError("this source is made from files; give the folder or archive that holds them (raw=DIR)")
+    parts = _parts(cfg.source, Path(cfg.raw), cfg.seed)
     with part_progress(parts) as progress:
         return build(
             parts,
@@ -97,6 +102,21 @@ def _from_files(cfg: DictConfig) -> dict[str, int]:
             max_rejected=cfg.max_rejected,
             progress=progress,
         )
+
+
+def _parts(source: DictConfig, raw: Path, seed: int) -> list[Part]:
+    """What the source makes of `raw`, a folder or an archive. What was refused of an archive counts with the first
+    part's records that cannot be made."""
+    from datamodules.archives import unpack
+
+    unpacked = unpack(raw, tell=print) if raw.is_file() else None
+    refused = unpacked.refused if unpacked else []
+    if refused:
+        print(f"{len(refused)} members of '{raw}' are set apart, the first: {refused[0].name} {refused[0].reason}")
+    parts = list(instantiate(source, raw=unpacked.folder if unpacked else raw, seed=seed))
+    if parts:
+        parts[0] = replace(parts[0], items=[*parts[0].items, *refused])
+    return parts
 
 
 def report(out: Path, counts: dict[str, int]) -> None:

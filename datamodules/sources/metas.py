@@ -9,20 +9,19 @@ and DQ-495K's distortion classes, functions and severities. Objects about the sa
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.held_out import position
+from datamodules.conversations import read_dialogue, read_text, without_marker
+from datamodules.held_out import is_held_out
 from datamodules.meta_truth import truth_of
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_folder, path_inside, read_image
-from datamodules.records import Record, RecordSample
+from datamodules.records import Record, RecordSample, record_key
 from depictqa.official import ReleasedTask, parse_task
-from depictqa.prompt import IMAGE_MARKER
 from depictqa.sample import Slot, Task, Turn
 
 LICENCE = "as each released dataset states"
@@ -67,7 +66,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
             if missing is not None:
                 rejected.setdefault((_source_of(sample.sample.task), split), []).append(missing)
                 continue
-            place = "val" if split == "train" and _is_held_out(sample, seed, held_out) else split
+            place = "val" if split == "train" and is_held_out(_origin(sample), seed, held_out) else split
             found.setdefault((_source_of(sample.sample.task), place), []).append(sample)
     if not found and not rejected:
         raise ValueError(f"'{raw}' holds no metas; put them into folders named metas, or beside the images")
@@ -113,8 +112,7 @@ def group(samples: Sequence[MetaSample]) -> list[list[MetaSample]]:
 
 def _record(root: Path, number: int, members: Sequence[MetaSample]) -> Record:
     paths = {slot: path for member in members for slot, path in member.images.items()}
-    name = re.sub(r"[^A-Za-z0-9_-]+", "-", members[0].name).strip("-")[:60]
-    key = f"{number:06d}-{name}" if name else f"{number:06d}"
+    key = record_key(number, members[0].name)
     try:
         images: dict[Slot, Any] = {slot: read_image(root, path) for slot, path in paths.items()}
     except (ValueError, OSError) as error:
@@ -174,32 +172,9 @@ def _path(value: Mapping[str, Any], field: str, where: str) -> str:
 
 
 def _dialogue(value: Mapping[str, Any], where: str) -> tuple[Turn, ...]:
-    if "conversations" not in value:
-        return (Turn(_question(_text(value, "query", where)), _text(value, "answer", where)),)
-    said = value["conversations"]
-    if not isinstance(said, list) or not said or len(said) % 2:
-        raise ValueError(f"{where}: field 'conversations' must list human and gpt in turn, got {type(said).__name__}")
-    turns = []
-    for human, gpt in zip(said[::2], said[1::2], strict=True):
-        for entry, speaker in ((human, "human"), (gpt, "gpt")):
-            if not isinstance(entry, dict) or entry.get("from") != speaker:
-                raise ValueError(f"{where}: field 'conversations' has no '{speaker}' in its place; human comes first")
-        question, answer = (_text(entry, "value", f"{where} conversations") for entry in (human, gpt))
-        turns.append(Turn(_question(question), answer))
-    return tuple(turns)
-
-
-def _question(text: str) -> str:
-    """Without the marker and its line: the prompt says where images stand."""
-    return text.replace(f"{IMAGE_MARKER}\n", "").replace(f"\n{IMAGE_MARKER}", "").replace(IMAGE_MARKER, "")
-
-
-def _text(value: Mapping[str, Any], field: str, where: str) -> str:
-    if field not in value:
-        raise ValueError(f"{where}: field '{field}' is missing; add it")
-    if not isinstance(value[field], str):
-        raise ValueError(f"{where}: field '{field}' must be text, got {type(value[field]).__name__}")
-    return value[field]
+    if "conversations" in value:
+        return read_dialogue(value, where)
+    return (Turn(without_marker(read_text(value, "query", where)), read_text(value, "answer", where)),)
 
 
 def _kind_of_file(path: Path, objects: Sequence[Mapping[str, Any]]) -> str:
@@ -225,7 +200,6 @@ def _source_of(task: Task) -> str:
     return "templated" if task in (Task.COMPARISON, Task.RATING, Task.IDENTIFICATION) else "detailed"
 
 
-def _is_held_out(sample: MetaSample, seed: int, share: float) -> bool:
-    """By reference, so that a photo is on one side only; by the assessed images where none is told."""
-    name = sample.reference or "|".join(sorted(sample.images.values()))
-    return position(name, seed) < share
+def _origin(sample: MetaSample) -> str:
+    """What decides the split, so that a photo is on one side only: the reference, or else the assessed images."""
+    return sample.reference or "|".join(sorted(sample.images.values()))

@@ -1,5 +1,7 @@
 import json
 import shutil
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +61,9 @@ def test_what_is_not_said_is_asked_for(raw, tmp_path):
     out = f"out={tmp_path / 'out'}"
     with pytest.raises(ValueError, match="say what to build and where"):
         run(config(out))
-    with pytest.raises(ValueError, match="this source is made from files; give the folder that holds them .raw=DIR."):
+    with pytest.raises(
+        ValueError, match="this source is made from files; give the folder or archive that holds them .raw=DIR."
+    ):
         run(config("source=metas", out))
     with pytest.raises(MissingConfigException, match="Could not find 'source/other'"):
         config("source=other", out)
@@ -81,6 +85,67 @@ def test_what_was_set_apart_is_told(raw, tmp_path, capsys):
     assert "1 records could not be made" in capsys.readouterr().out
     (line,) = (out / "rejected.jsonl").read_text().splitlines()
     assert "train.json' record 3: image" in line and "image_A_3.png" in line
+
+
+@pytest.fixture
+def bapps(tmp_path):
+    """BAPPS in small: four train triplets in each subset, of which three are unanimous, and two of val."""
+    for subset, judges in {
+        **{f"train/{name}": (0, 1, 0.5, 1) for name in ("traditional", "cnn", "mix")},
+        **{f"val/{name}": (0.2, 1) for name in ("traditional", "cnn", "superres", "deblur", "color", "frameinterp")},
+    }.items():
+        for member in ("ref", "p0", "p1", "judge"):
+            folder = tmp_path / "dataset/2afc" / subset / member
+            folder.mkdir(parents=True)
+            for number, judge in enumerate(judges):
+                if member == "judge":
+                    np.save(folder / f"{number:06d}.npy", np.float32([judge]))
+                    continue
+                seed = [*subset.encode(), number, len(member), ord(member[1])]
+                pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number:06d}.png")
+    return tmp_path / "dataset"
+
+
+def test_bapps_is_built_from_its_published_layout(bapps, tmp_path):
+    out = tmp_path / "out"
+    metrics = run(config("source=bapps", "source.held_out=0.3", f"raw={bapps}", f"out={out}"))
+    assert metrics.pop("samples/templated/test") == 2 * 12
+    assert sum(metrics.values()) == 2 * 9 and len(metrics) == 2
+    sample = IndexedShards(out / "templated", "test")[0]
+    assert sample.truth.vote == 0.2 and {image.size for image in sample.images.values()} == {(64, 64)}
+    with pytest.raises(InstantiationException, match="BAPPS set 'vall' unknown"):
+        run(config("source=bapps", "source.sets=[vall]", f"raw={bapps}", f"out={tmp_path / 'other'}"))
+
+
+def test_the_published_archive_gives_the_same_shards(bapps, tmp_path, capsys):
+    archive = tmp_path / "twoafc_val.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(bapps / "2afc/val", "val")
+    shards = []
+    for name, raw in (("a", bapps), ("b", archive), ("c", archive)):
+        metrics = run(config("source=bapps", "source.sets=[val]", f"raw={raw}", f"out={tmp_path / name}"))
+        assert metrics == {"samples/templated/test": 24}
+        shards.append((tmp_path / name / "templated/test/shard-000000.tar").read_bytes())
+    assert shards[0] == shards[1] == shards[2]
+    assert capsys.readouterr().out.count("unpacking '") == 1
+
+
+def test_what_is_refused_of_an_archive_is_set_apart_with_the_rest(raw, tmp_path, capsys):
+    archive = tmp_path / "metas.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(path for path in raw.rglob("*") if path.is_file()):
+            file.write(path, path.relative_to(raw))
+        file.writestr("/etc/passwd", "x")
+    arguments = ("source=metas", "source.held_out=0", f"raw={archive}", f"out={tmp_path / 'out'}")
+    with pytest.raises(ValueError, match="1 of 41 records cannot be made, .*'/etc/passwd': has an absolute path"):
+        run(config(*arguments))
+    assert run(config(*arguments, "max_rejected=0.03")) == {"samples/templated/train": 40}
+    (line,) = (tmp_path / "out/rejected.jsonl").read_text().splitlines()
+    assert "metas.zip' member '/etc/passwd'" in line
+    assert "1 members of" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="train.json' is neither a folder nor one of .zip, .tar"):
+        run(config("source=metas", f"raw={raw / 'metas/train.json'}", f"out={tmp_path / 'other'}"))
 
 
 def test_the_embedded_data_as_a_source(tmp_path):

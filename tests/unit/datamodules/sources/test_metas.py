@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from datamodules.building import build as build_parts
+from datamodules.held_out import is_held_out
 from datamodules.parts import Rejected, refuse_overlap
 from datamodules.sources import metas
 from depictqa.questionnaire import Level, Overall, Questionnaire
@@ -198,9 +199,9 @@ def test_long_answers_make_a_file_detailed_where_its_name_tells_nothing(root):
 def test_held_out_references_go_to_val_with_all_their_samples(root):
     photos = [f"photo{n}.png" for n in range(400)]
     samples = [metas.MetaSample("", "", {Slot.A: photo}, photo, sample=None) for photo in photos for _ in range(2)]
-    held = [metas._is_held_out(sample, 0, 0.1) for sample in samples]
+    held = [is_held_out(metas._origin(sample), 0, 0.1) for sample in samples]
     assert held[::2] == held[1::2] and 20 < sum(held[::2]) < 60
-    assert held != [metas._is_held_out(sample, 1, 0.1) for sample in samples]
+    assert held != [is_held_out(metas._origin(sample), 1, 0.1) for sample in samples]
     found = records(root, held_out=0.999)
     assert len(found["templated/val"]) == 2 and "templated/train" not in found
 
