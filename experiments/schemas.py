@@ -190,11 +190,16 @@ class RunConfig:
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build
+    # build; raw and out of the pages and of agreement, too
     source: str | None = None
     raw: str | None = None
     out: str | None = None
     held_out: float = 0.01  # share of training references that become `val`, where a source has no such split
+    # annotate, revise
+    annotator: str | None = None  # your name, as it will stand in the data
+    port: int = 7860
+    annotations: str | None = None  # what drafts were written from
+    images: str | None = None  # the folder of their images, where that is not the annotations' own
 
 
 def register() -> None:
