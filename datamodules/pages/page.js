@@ -125,7 +125,9 @@ element.addEventListener("click", (event) => {
 element.addEventListener("change", (event) => {
   changed = true;
   const other = event.target.name === "a.texture" && element.querySelector('[name="b.texture"]');
-  if (other && !other.value) other.value = event.target.value; // A and B mostly show one scene
+  if (other && other.value === (other.dataset.copied || "")) { // A and B mostly show one scene
+    other.value = other.dataset.copied = event.target.value;
+  }
 });
 
 let typing = null;

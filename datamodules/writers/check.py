@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datamodules.annotations import EQUAL, Annotation
-from depictqa.metrics.questionnaire import ASKED
 from depictqa.parsing import ParsedFields, parse_description, parse_reasoning
+from depictqa.questionnaire import FIELDS
 from depictqa.sample import Slot
+
+ASKED = (*FIELDS, "overall", "texture_damage")
 
 
 @dataclass(frozen=True)
