@@ -14,7 +14,7 @@ from depictqa.questionnaire import FIELDS, TEXTURES, Level, Overall
 from depictqa.sample import Slot
 
 ROWS = ("texture", "texture_damage", *FIELDS, "overall")
-"""The form from top to bottom; its columns are the assessed images and, for a pair, which is better."""
+"""The form from top to bottom."""
 
 BETTER = "better"
 
@@ -43,8 +43,13 @@ class Unanswered(ValueError):
 
 def questions(item: Item) -> list[Question]:
     """Row by row, which is the order in which the keyboard walks through them."""
-    columns = (*item.assessed, BETTER) if len(item.assessed) == 2 else item.assessed
-    return [_question(row, column, len(columns) > 1) for row in ROWS for column in columns if asked(row, column)]
+    is_pair = len(item.assessed) == 2
+    return [_question(row, column, is_pair) for row in ROWS for column in columns(item) if asked(row, column)]
+
+
+def columns(item: Item) -> list[str]:
+    """The assessed images and, for a pair, which is better."""
+    return [str(slot) for slot in item.assessed] + ([BETTER] if len(item.assessed) == 2 else [])
 
 
 def asked(row: str, column: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from datamodules.pages.form import BETTER, ROWS, Question, asked, questions, words
+from datamodules.pages.form import BETTER, ROWS, Question, asked, columns, questions, words
 from datamodules.pages.items import Item, png
 from depictqa.sample import Slot
 
@@ -56,11 +56,10 @@ def slot_words(item: Item, slot: Slot) -> str:
 def form(item: Item, answers: Mapping[str, str], folder: Path) -> str:
     """A table: a row for each question, a column for each image and for which is better.
 
-    None for an item with an image that cannot be decoded: who did not see it cannot say anything.
+    No form where an image cannot be decoded: nothing can be said of what was not seen.
     """
     if wrong := next(filter(None, (_unreadable(folder / path) for path in item.images.values())), None):
         return f'<p class="unreadable">This item cannot be annotated: {escape(wrong)}</p>'
-    columns = [str(slot) for slot in item.assessed] + ([BETTER] if len(item.assessed) == 2 else [])
     by_name = {question.name: question for question in questions(item)}
     rows = []
     for number, row in enumerate(ROWS):
@@ -68,26 +67,25 @@ def form(item: Item, answers: Mapping[str, str], folder: Path) -> str:
             _cell(by_name[f"{column}.{row}"], number, place, answers.get(f"{column}.{row}"))
             if asked(row, column)
             else "<td></td>"
-            for place, column in enumerate(columns)
+            for place, column in enumerate(columns(item))
         ]
         rows.append(f"<tr><th>{words(row)}</th>{''.join(cells)}</tr>")
     keys = legend((*_KEYS_OF_FORM, *KEYS_OF_VIEWER))
-    return f'<form class="answers"><table>{_head(item, columns)}{"".join(rows)}</table></form>{keys}'
+    return f'<form class="answers"><table>{_head(item)}{"".join(rows)}</table></form>{keys}'
 
 
 def checked(item: Item, stated: Mapping[str, str], said: Mapping[str, str | None]) -> str:
     """The form as it was filled in; `said` are the questions where a text says something else, or nothing (None)."""
-    columns = [str(slot) for slot in item.assessed] + ([BETTER] if len(item.assessed) == 2 else [])
     rows = []
     for row in ROWS:
         cells = []
-        for column in columns:
+        for column in columns(item):
             name = f"{column}.{row}"
             mark = f"<em>text: {_words_of(said[name], column) or 'not said'}</em>" if name in said else ""
             place = f'data-field="{name}"{" class=wrong" * (name in said)}'
             cells.append(f"<td {place}>{_words_of(stated.get(name), column)}{mark}</td>")
         rows.append(f"<tr><th>{words(row)}</th>{''.join(cells)}</tr>")
-    return f'<table class="stated">{_head(item, columns)}{"".join(rows)}</table>'
+    return f'<table class="stated">{_head(item)}{"".join(rows)}</table>'
 
 
 def bar(
@@ -135,8 +133,8 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _head(item: Item, columns: Sequence[str]) -> str:
-    heads = ["Better" if column == BETTER else slot_words(item, Slot(column)) for column in columns]
+def _head(item: Item) -> str:
+    heads = ["Better" if column == BETTER else slot_words(item, Slot(column)) for column in columns(item)]
     return f"<tr><th></th>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"
 
 

@@ -23,7 +23,7 @@ async function ask(what, more = {}) {
 function noAnswer(error) {
   const message = element.querySelector(".message");
   message?.classList.add("mistake");
-  if (message) message.textContent = "no answer from the program, nothing was saved; is it still running?";
+  if (message) message.textContent = "no answer from the program, nothing was saved; is it running? Then reload the page";
   console.error(error);
 }
 

@@ -6,6 +6,9 @@ const MIDDLE = { scale: 1, x: 0.5, y: 0.5 }; // x, y: the part of the image that
 const view = { ...MIDDLE };
 
 const panes = () => [...element.querySelectorAll(".pane")];
+// The pane of the largest image: its edges are those of the view, so that every part of every image can be reached.
+const area = (pane) => pane.firstElementChild.naturalWidth * pane.firstElementChild.naturalHeight;
+const leader = () => panes().sort((one, other) => area(other) - area(one))[0];
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 // An axis of a pane: where the image begins, in CSS pixels, and the middle that the pane's edges allow.
@@ -32,14 +35,14 @@ function place() {
     image.style.imageRendering = scale < 1 ? "auto" : "pixelated";
     pane.closest("figure").querySelector("small").textContent = `${image.naturalWidth} × ${image.naturalHeight}`;
   }
-  const first = panes()[0];
+  const first = leader();
   const output = element.querySelector(".zoom output");
   if (output) output.textContent = view.scale || !first ? `${view.scale || 1}×` : `fit ${scaleIn(first).toFixed(2)}×`;
 }
 
 // Keep the view inside the image, so that moving back answers at once.
 function settle() {
-  const pane = panes()[0];
+  const pane = leader();
   if (!pane) return;
   const image = pane.firstElementChild;
   const scale = scaleIn(pane);
@@ -49,7 +52,7 @@ function settle() {
 
 // `at`: {pane, x, y} in CSS pixels of the pane; what is there stays there.
 function zoomTo(scale, at) {
-  const pane = at ? at.pane : panes()[0];
+  const pane = at ? at.pane : leader();
   if (!pane) return;
   const image = pane.firstElementChild;
   const [width, height] = [image.naturalWidth, image.naturalHeight];
@@ -70,7 +73,7 @@ function zoomBy(step, at) {
 }
 
 function move(dx, dy) {
-  const pane = panes()[0];
+  const pane = leader();
   if (!pane) return;
   const scale = scaleIn(pane);
   view.x -= dx / (pane.firstElementChild.naturalWidth * scale);
@@ -105,12 +108,16 @@ function viewerKey(event) {
   return true;
 }
 
+let rolled = 0; // a touchpad sends many small steps
 element.addEventListener("wheel", (event) => {
   const pane = event.target.closest(".pane");
   if (!pane || event.ctrlKey) return;
   event.preventDefault();
+  rolled += event.deltaMode ? 30 * event.deltaY : event.deltaY; // lines, or pixels
+  if (Math.abs(rolled) < 60) return;
   const box = pane.getBoundingClientRect();
-  zoomBy(event.deltaY < 0 ? 1 : -1, { pane, x: event.clientX - box.left, y: event.clientY - box.top });
+  zoomBy(rolled < 0 ? 1 : -1, { pane, x: event.clientX - box.left, y: event.clientY - box.top });
+  rolled = 0;
 }, { passive: false });
 
 element.addEventListener("pointerdown", (event) => {

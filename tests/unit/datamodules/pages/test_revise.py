@@ -114,6 +114,12 @@ def test_both_versions_are_kept_with_the_verdict(folder):
     assert saved(folder)[0].keys() == {"key", "task", "question", "draft", "text", "verdict", "annotator"}
 
 
+def test_ends_of_lines_are_no_edit(folder):
+    write(folder / "drafts.jsonl", draft("1", "description", "It is noisy.\r\nThe rest is fine."))
+    ask(page(folder), "save", 0, text="It is noisy.\nThe rest is fine.", verdict="accept")
+    assert (saved(folder)[0]["verdict"], saved(folder)[0]["text"]) == ("accepted", saved(folder)[0]["draft"])
+
+
 def test_a_new_start_resumes_and_shows_the_edited_text(folder):
     ask(page(folder), "save", 1, text="The noise is severe.", verdict="accept")
     again = page(folder)
