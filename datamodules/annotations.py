@@ -67,7 +67,7 @@ def from_json(value: Any, where: str = "annotation") -> Annotation:
     for name, kind in (("key", str), ("annotator", str), ("images", dict), ("forms", dict)):
         if not isinstance(value.get(name), kind) or not value[name]:
             raise ValueError(f"{where}: field '{name}' is {value.get(name)!r}; give {_MEANING[name]}")
-    images = {_slot(slot, "images", where): _path(path, where) for slot, path in value["images"].items()}
+    images = images_from_json(value["images"], where)
     forms = {}
     for slot, form in value["forms"].items():
         try:
@@ -95,6 +95,11 @@ def from_json(value: Any, where: str = "annotation") -> Annotation:
     return annotation
 
 
+def images_from_json(value: Mapping[str, Any], where: str) -> dict[Slot, str]:
+    """Image paths by slot. ValueError for a slot that is none, or a path that leaves the folder."""
+    return {_slot(slot, "images", where): _path(path, where) for slot, path in value.items()}
+
+
 def read_annotations(path: Path | str) -> list[Annotation]:
     """All lines of a file. ValueError names the file and the line."""
     return [from_json(value, where) for where, value in read_lines(path)]
@@ -117,11 +122,15 @@ def read_lines(path: Path | str) -> Iterator[tuple[str, Any]]:
 
 
 def write_annotations(path: Path | str, annotations: Iterable[Annotation]) -> None:
-    """Replace the file as a whole: a reader sees the old lines or the new ones."""
+    write_lines(path, map(to_json, annotations))
+
+
+def write_lines(path: Path | str, values: Iterable[Any]) -> None:
+    """Replace a JSON-lines file as a whole: a reader sees the old lines or the new ones."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     with open(partial, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(to_json(annotation), ensure_ascii=False) + "\n" for annotation in annotations)
+        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)

@@ -223,7 +223,7 @@ class RunConfig:
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build, write
+    # build, write, and the pages
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None
@@ -231,6 +231,11 @@ class RunConfig:
     sheet: str | None = None  # a photo to be shown with all distortions
     num_workers: int | None = None  # processes that make records; one for each core
     max_rejected: float = 0.01  # share of records that may be set apart as unfit before a build stops
+    # annotate, revise
+    annotator: str | None = None  # your name, as it will stand in the data
+    port: int = 7860
+    annotations: str | None = None  # what drafts were written from
+    images: str | None = None  # the folder of their images, where that is not the annotations' own
 
 
 def register() -> None:

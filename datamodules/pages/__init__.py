@@ -1,0 +1,1 @@
+"""Pages in a browser on which people state what they see, and read what was written of it."""
