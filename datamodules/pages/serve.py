@@ -30,6 +30,7 @@ def listen(port: int) -> socket.socket:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((HOST, port))
+        taken.listen()  # a browser that is faster than the server waits, and is not turned away
     except (OSError, OverflowError) as error:
         taken.close()
         if isinstance(error, OSError) and error.errno == EADDRINUSE:

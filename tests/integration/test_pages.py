@@ -54,6 +54,7 @@ def raw(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
+    playwright.expect.set_options(timeout=30_000)  # ms; machines are slow at times
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
