@@ -175,7 +175,8 @@ def _fingerprint(
 def _identity(make: Callable[..., Any]) -> tuple[str, ...]:
     """What a function, a method or a partial of one does, without the address that their `repr` holds."""
     if isinstance(make, partial_of):
-        return (*_identity(make.func), repr(make.args), repr(make.keywords))
+        args = (str(_identity(arg)) if callable(arg) else repr(arg) for arg in make.args)
+        return (*_identity(make.func), *args, repr(make.keywords))
     owner = getattr(make, "__self__", None)
     return make.__module__, make.__qualname__, "" if owner is None else repr(owner)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,10 +90,14 @@ def _synthetic(cfg: DictConfig) -> dict[str, int]:
 
 def _from_files(cfg: DictConfig) -> dict[str, int]:
     from datamodules.building import build
+    from datamodules.writers.pools import load_pools, make_with
 
     if cfg.raw is None:
         raise ValueError("this source is made from files; give the folder or archive that holds them (raw=DIR)")
     parts = _parts(cfg.source, Path(cfg.raw), cfg.seed)
+    if cfg.pools:
+        added = load_pools(list(cfg.pools))
+        parts = [replace(part, make=partial(make_with, added, part.make)) for part in parts]
     with part_progress(parts) as progress:
         return build(
             parts,

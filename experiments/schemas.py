@@ -227,6 +227,7 @@ class RunConfig:
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None
+    pools: list[str] = field(default_factory=list)  # reviewed YAML files whose wordings are added
     check: str | None = None  # a folder of shards to be looked at
     sheet: str | None = None  # a photo to be shown with all distortions
     num_workers: int | None = None  # processes that make records; one for each core

@@ -78,7 +78,7 @@ def wordings_of(text: str) -> list[str]:
 
 
 def write_pool(path: Path | str, draft: PoolDraft) -> None:
-    """As YAML that `pools.load_pool` refuses until a person has set `reviewed: true`."""
+    """As YAML that `pools.load_pools` refuses until a person has set `reviewed: true`."""
     value = {"pool": draft.name, "drafted_by": draft.model, "reviewed": False, "items": draft.items}
     write_whole(Path(path), yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
 

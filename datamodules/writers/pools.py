@@ -7,9 +7,12 @@ them. All are grammatical and mean the same with A and B swapped.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import numpy as np
 import yaml
@@ -151,6 +154,8 @@ POOLS: Mapping[str, tuple[str, ...]] = {
     "identification_questions": IDENTIFICATION_QUESTIONS,
 }
 
+_CURRENT: ContextVar[Mapping[str, tuple[str, ...]]] = ContextVar("pools", default=POOLS)
+
 MAX_WORDS = 30  # of a wording
 # What may stand between two images so that they can change places: `{x} or {y}`, `{x} against those of {y}`.
 _LINK = re.compile(r",? (?:and|or|with|to|from|against|versus|vs\.?) (?:(?:that|those|the \w+) (?:of|in) )?")
@@ -172,10 +177,10 @@ def other(slot: Slot) -> Slot:
 
 def comparison(better: Slot, rng: np.random.Generator, *, single_word: bool) -> Turn:
     """A question and its brief answer; the question names A and B in random order."""
-    question = _in_random_order(_pick(COMPARISON_QUESTIONS, rng), rng)
+    question = _in_random_order(_pick("comparison_questions", rng), rng)
     if single_word:
         return Turn(question + SINGLE_WORD_TAIL, image_name(better))
-    answer = _pick(COMPARISON_ANSWERS, rng)
+    answer = _pick("comparison_answers", rng)
     return Turn(question, answer.format(better=image_name(better), worse=image_name(other(better))))
 
 
@@ -183,21 +188,21 @@ def identification(
     name: str, distortions: Sequence[Distortion], rng: np.random.Generator, num_wordings: int | None = None
 ) -> Turn:
     """What is wrong with an image, in two words: `Obvious noise`; `None` for a clean one."""
-    question = _pick(IDENTIFICATION_QUESTIONS[:num_wordings], rng).format(x=name)
+    question = _pick("identification_questions", rng, num_wordings).format(x=name)
     named = [f"{severity_word(distortion.severity)} {NOUNS[distortion.name]}" for distortion in distortions]
     return Turn(question, " and ".join(named).capitalize() or "None")
 
 
 def reasoning_question(rng: np.random.Generator) -> str:
-    return _in_random_order(_pick(REASONING_QUESTIONS, rng), rng)
+    return _in_random_order(_pick("reasoning_questions", rng), rng)
 
 
 def description_question(rng: np.random.Generator) -> str:
-    return _pick(DESCRIPTION_QUESTIONS, rng)
+    return _pick("description_questions", rng)
 
 
 def content_question(rng: np.random.Generator) -> str:
-    return _pick(CONTENT_QUESTIONS, rng)
+    return _pick("content_questions", rng)
 
 
 def balanced(count: int, rng: np.random.Generator) -> list[bool]:
@@ -212,32 +217,58 @@ def _in_random_order(question: str, rng: np.random.Generator) -> str:
     return question.format(x=x, y=y)
 
 
-def _pick(pool: tuple[str, ...], rng: np.random.Generator) -> str:
+def _pick(name: str, rng: np.random.Generator, first: int | None = None) -> str:
+    """One of a pool, or of its `first` so many."""
+    pool = _CURRENT.get()[name][:first]
     return pool[int(rng.integers(len(pool)))]
 
 
-def load_pool(path: Path | str, name: str) -> tuple[str, ...]:
-    """A pool that was drafted, reviewed by a person and kept as YAML, in place of the one of that name.
+@contextmanager
+def using(added: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Within it, wordings are drawn from the pools and what is `added` to them, by name of the pool."""
+    token = _CURRENT.set({name: (*pool, *added.get(name, ())) for name, pool in POOLS.items()})
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
 
-    Raises FileNotFoundError, and ValueError where it is not reviewed yet or a wording does not fit the pool.
+
+def make_with(added: Mapping[str, Sequence[str]], make: Callable[[int, Any], Any], number: int, item: Any) -> Any:
+    """`make(number, item)` with more wordings; a function that can be sent to another process."""
+    with using(added):
+        return make(number, item)
+
+
+def load_pools(paths: Iterable[Path | str]) -> dict[str, tuple[str, ...]]:
+    """Pools that were drafted, reviewed by a person and kept as YAML, by the name that each file states.
+
+    Raises FileNotFoundError, and ValueError where one is not reviewed yet or a wording does not fit its pool.
     """
-    path = Path(path)
+    found: dict[str, tuple[str, ...]] = {}
+    for path in paths:
+        name, wordings = _read_pool(Path(path))
+        found[name] = (*found.get(name, ()), *wordings)
+    return found
+
+
+def _read_pool(path: Path) -> tuple[str, tuple[str, ...]]:
     if not path.is_file():
-        raise FileNotFoundError(f"pool '{path}' not found; program=write writer=llm writer.pool={name} drafts one")
+        raise FileNotFoundError(f"pool '{path}' not found; program=write writer=llm writer.pool=NAME drafts one")
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise ValueError(f"pool '{path}' is no YAML ({' '.join(str(error).split())}); mend it") from None
     if not isinstance(value, dict) or not isinstance(value.get("items"), list) or not value["items"]:
         raise ValueError(f"pool '{path}' is not pool, drafted_by, reviewed and items; draft it anew")
-    if value.get("pool") != name:
-        raise ValueError(f"pool '{path}' is of {value.get('pool')}, not of {name}; choose another file")
+    name = value.get("pool")
+    if not isinstance(name, str) or name not in POOLS:
+        raise ValueError(f"pool '{path}' is of {name!r}; choose {', '.join(POOLS)} (pool)")
     if value.get("reviewed") is not True:
         raise ValueError(f"pool '{path}' is not reviewed; read its items, mend them, then set reviewed: true in it")
     for number, wording in enumerate(value["items"]):
-        if problem := wording_problem(name, wording, value["items"][:number]):
+        if problem := wording_problem(name, wording, (*POOLS[name], *value["items"][:number])):
             raise ValueError(f"pool '{path}' item {number + 1}, {wording!r}: {problem}")
-    return tuple(value["items"])
+    return name, tuple(value["items"])
 
 
 def wording_problem(pool: str, wording: object, others: Sequence[str] = ()) -> str | None:

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
 from datamodules.writers.drafts import read_drafts
-from datamodules.writers.pools import COMPARISON_ANSWERS, COMPARISON_QUESTIONS, load_pool
+from datamodules.writers.pools import COMPARISON_ANSWERS, COMPARISON_QUESTIONS, load_pools
 from experiments.write import run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -166,9 +166,9 @@ def test_wordings_are_drafted_checked_and_used_only_after_review(api, make, writ
     with pytest.raises(
         ValueError, match="pool.yaml' is not reviewed; read its items, mend them, then set reviewed: true"
     ):
-        load_pool(path, "comparison_questions")
+        load_pools([path])
     path.write_text(path.read_text().replace("reviewed: false", "reviewed: true"))
-    assert load_pool(path, "comparison_questions") == tuple(drafted["items"])
+    assert load_pools([path]) == {"comparison_questions": tuple(drafted["items"])}
     with pytest.raises(ValueError, match="exists already, and may hold a person's review"):
         run(configured("writer=llm", *QUICK, *settings, "writer.pool=comparison_questions", "out=pool.yaml"))
     with pytest.raises(ValueError, match="pool 'questions' unknown; choose comparison_questions, "):

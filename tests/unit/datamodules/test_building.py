@@ -193,4 +193,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, monkeypatch):
 def test_one_function_is_known_again_whatever_its_address():
     identity = building._identity
     assert identity(Maker("x").make) == identity(Maker("x").make) != identity(Maker("y").make)
+    assert (
+        identity(partial(parts, 1, parts)) == identity(partial(parts, 1, parts)) != identity(partial(parts, 1, build))
+    )
     assert identity(partial(parts, 1)) == identity(partial(parts, 1)) != identity(partial(parts, 2))

@@ -174,3 +174,17 @@ def test_a_sheet_of_all_distortions(tmp_path):
         assert sheet.height > 35 * 200 and sheet.width > 6 * 256
     with pytest.raises(FileNotFoundError, match="photo '.*none.png' not found"):
         run(config(f"sheet={tmp_path / 'none.png'}"))
+
+
+def test_reviewed_pools_are_used(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(photos / f"{number}.png")
+    pool = tmp_path / "pool.yaml"
+    pool.write_text("{pool: comparison_questions, reviewed: true, items: ['Judge {x} and {y}.']}")
+    small = ["source=dq495k", "source.width=40", "source.height=40", "source.num_records=300", f"pools=[{pool}]"]
+    run(config(*small, f"raw={photos}", f"out={tmp_path / 'out'}"))
+    asked = [sample.dialogue[0].question for sample in IndexedShards(tmp_path / "out/templated", "train")]
+    assert any(question.startswith("Judge Image") for question in asked)

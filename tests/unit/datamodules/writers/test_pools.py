@@ -71,23 +71,38 @@ def test_wordings_that_do_not_fit(name: str, wording: object, problem: str | Non
     [
         ("pool: [", "is no YAML"),
         ("- a", "is not pool, drafted_by, reviewed and items"),
-        ("{pool: comparison_answers, reviewed: true, items: [a]}", "is of comparison_answers, not of description_"),
+        ("{pool: answers, reviewed: true, items: [a]}", "is of 'answers'; choose comparison_questions"),
         ("{pool: description_questions, reviewed: false, items: ['How is it?']}", "not reviewed; read its items, mend"),
         ("{pool: description_questions, reviewed: 'yes', items: ['How is it?']}", "is not reviewed"),
         ("{pool: description_questions, reviewed: true, items: []}", "is not pool, drafted_by"),
         (
-            "{pool: description_questions, reviewed: true, items: ['How is it?', 'How is it.']}",
-            "item 2, 'How is it.': is th",
+            "{pool: description_questions, reviewed: true, items: ['How bad is it?', 'How bad is it.']}",
+            "item 2, 'How bad is it.': is th",
         ),
     ],
 )
 def test_a_pool_that_cannot_be_used_is_named(tmp_path, text: str, message: str) -> None:
     (tmp_path / "pool.yaml").write_text(text)
     with pytest.raises(ValueError, match="pool '.*pool.yaml' ") as caught:
-        pools.load_pool(tmp_path / "pool.yaml", "description_questions")
+        pools.load_pools([tmp_path / "pool.yaml"])
     assert message in str(caught.value) and "\n" not in str(caught.value)
-    with pytest.raises(FileNotFoundError, match="writer.pool=description_questions drafts one"):
-        pools.load_pool(tmp_path / "none.yaml", "description_questions")
+    with pytest.raises(FileNotFoundError, match="writer.pool=NAME drafts one"):
+        pools.load_pools([tmp_path / "none.yaml"])
+
+
+def test_reviewed_wordings_are_drawn_beside_the_others(tmp_path) -> None:
+    path = tmp_path / "pool.yaml"
+    path.write_text("{pool: description_questions, reviewed: true, items: ['How bad is it?']}")
+    added = pools.load_pools([path])
+    assert added == {"description_questions": ("How bad is it?",)}
+    rng = np.random.default_rng(0)
+
+    def make(number: int, item: str) -> str:
+        return pools.description_question(rng)
+
+    asked = {pools.make_with(added, make, 0, "") for _ in range(500)}
+    assert asked == {*pools.DESCRIPTION_QUESTIONS, "How bad is it?"}
+    assert {make(0, "") for _ in range(500)} == set(pools.DESCRIPTION_QUESTIONS), "afterwards as before"
 
 
 def test_single_word_turns() -> None:
