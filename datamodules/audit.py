@@ -76,7 +76,8 @@ def audit(root: Path, num_workers: int = 1, progress: Callable[[int, int], None]
 
 
 def _manifests(root: Path) -> list[Path]:
-    return sorted(path for split in SPLITS for path in root.glob(f"*/{split}/manifest.json"))
+    found = [path for split in SPLITS for path in root.glob(f"*/{split}/manifest.json")]
+    return sorted(found, key=lambda path: (path.parent.parent.name, SPLITS.index(path.parent.name)))
 
 
 def _count_shard(folder: Path, number: int) -> Counts | str:

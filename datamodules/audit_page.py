@@ -55,7 +55,7 @@ def _overview(audit: Audit) -> str:
         megabytes = sum(shard["bytes"] for shard in manifest["shards"]) / 1e6
         repeated = sum(counts.images.values()) - len(counts.images)
         rows.append(
-            [place, counts.records, sum(counts.tasks.values()), len(counts.images), repeated, f"{megabytes:,.1f}"]
+            [place, counts.records, sum(counts.tasks.values()), len(counts.images), repeated, round(megabytes, 1)]
         )
     header = ["source/split", "records", "samples", "different images", "images stored again", "MB"]
     return _table(header, rows)
@@ -135,8 +135,8 @@ def _severities(title: str, counts: Counter[tuple[str, int]]) -> str:
             axes.barh(names, widths, left=left, label=label, color=color)
             left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.invert_yaxis()
-    axes.legend(fontsize=8)
-    return _svg(figure, axes, "distortions by class and severity")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    return _svg(figure, axes, title)
 
 
 def _shade(level: int) -> Any:
@@ -176,8 +176,9 @@ def _svg(figure: Any, axes: Any, title: str) -> str:
 
 def _table(header: Sequence[str] | None, rows: Iterable[Sequence[Any]]) -> str:
     def cell(value: Any, tag: str = "td") -> str:
-        text = f"{value:,}" if isinstance(value, int) else escape(str(value))
-        return f'<{tag} class="number">{text}</{tag}>' if isinstance(value, int) else f"<{tag}>{text}</{tag}>"
+        if isinstance(value, int | float):
+            return f'<{tag} class="number">{value:,}</{tag}>'
+        return f"<{tag}>{escape(str(value))}</{tag}>"
 
     head = "" if header is None else f"<tr>{''.join(cell(name, 'th') for name in header)}</tr>"
     lines = [f"<tr>{''.join(map(cell, row))}</tr>" for row in rows]
