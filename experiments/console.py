@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ def one_line_errors() -> Iterator[None]:
     """
     try:
         yield
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        raise SystemExit(130) from None
     except BrokenPipeError:  # `run.py --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
@@ -47,7 +52,30 @@ def user_message(error: BaseException) -> str | None:
     theirs = (ValueError, OSError, HydraException, OmegaConfBaseException)
     if not isinstance(error, theirs) and type(error).__name__ != "MisconfigurationException":
         return None
-    return " ".join(str(error).split()) or type(error).__name__
+    message = " ".join(str(error).split()) or type(error).__name__
+    if "LexerNoViableAlt" in message or isinstance(error, OverrideParseException):
+        return f"{message}; quote a value with spaces or signs twice: \"image='my photo.png'\""
+    if match := re.fullmatch(r"Could not override '(.+)'\. To append to your config use .*", message):
+        return f"key '{match[1]}' unknown{_nearest(match[1])}; --cfg job shows all keys"
+    if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
+        return f"{message}: {str(error.__cause__).splitlines()[0]}"
+    return message
+
+
+def _nearest(key: str) -> str:
+    """`, did you mean 'trainer.max_epochs'?`, or nothing."""
+    from omegaconf import OmegaConf
+
+    from experiments.schemas import RunConfig
+
+    def names(node: object, before: str) -> Iterator[str]:
+        for name in node if OmegaConf.is_dict(node) else ():  # type: ignore[attr-defined]
+            yield f"{before}{name}"
+            if not OmegaConf.is_missing(node, name):
+                yield from names(node[name], f"{before}{name}.")  # type: ignore[index]
+
+    close = difflib.get_close_matches(key, names(OmegaConf.structured(RunConfig), ""), n=1, cutoff=0.8)
+    return f", did you mean '{close[0]}'?" if close else ""
 
 
 @contextmanager

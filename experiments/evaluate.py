@@ -19,6 +19,7 @@ from experiments.prepare import build_synthetic, open_data
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
 
+SETTINGS = "synthetic.json"  # stands in finished embedded data: they are evaluated on as they are
 TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
 
@@ -30,10 +31,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
         scores = score_folder(Path(cfg.evaluation.results))
         metrics = _report(scores, cfg)
     else:
-        if cfg.scale.synthetic is not None:
+        model = open_model(cfg)
+        if cfg.scale.synthetic is not None and not (Path(cfg.paths.data) / SETTINGS).is_file():
             options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
             build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
-        metrics = evaluate(open_model(cfg), cfg, folder)
+        if cfg.checkpoint is not None:
+            _tell_other_data(Path(cfg.checkpoint), cfg.paths.data)
+        metrics = evaluate(model, cfg, folder)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
     write_metrics(folder / METRICS, metrics)
@@ -41,6 +45,16 @@ def run(cfg: DictConfig) -> dict[str, float]:
         if (folder / name).exists():
             print(f"{name:13}{folder / name}")
     return metrics
+
+
+def _tell_other_data(checkpoint: Path, data: str) -> None:
+    """Figures on other data than a run's own do not stand beside its own figures."""
+    for folder in (checkpoint, checkpoint.parent):
+        if (folder / "config.yaml").is_file():
+            own = OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "paths.data")
+            if own not in (None, data):
+                print(f"data {data}; the run was trained on {own} (paths.data={own} takes what it held out)")
+            return
 
 
 def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]:

@@ -6,11 +6,13 @@ as they are. Nothing here imports torch, so that `--help` and `--cfg job` answer
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from depictqa import official
 from depictqa.models.config import ModelConfig
@@ -240,7 +242,7 @@ class RunConfig:
 
 
 def register() -> None:
-    """Makes the schemas known to Hydra, and `${run_dir:resume,new}`: the folder that Hydra makes for a run."""
+    """Makes the schemas known to Hydra, and the resolvers that name folders: `run_dir` and `variant`."""
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
@@ -250,11 +252,20 @@ def register() -> None:
     store.store(group="model/prompt", name="short", node=PromptStyle)
     store.store(group="model/prompt", name="released", node=official.style())
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
+    OmegaConf.register_new_resolver("variant", _variant, replace=True)
 
 
 def _run_dir(resume: str | None, new: str) -> str:
     """None is made for a run that is resumed: it has one."""
     return "." if resume is not None else new
+
+
+def _variant(options: DictConfig | None) -> str:
+    """`-1a2b3c4d` for these options of the embedded data, so that runs with others do not share a folder."""
+    if options is None:
+        return ""
+    text = json.dumps(OmegaConf.to_container(options, resolve=True), sort_keys=True)
+    return f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 register()

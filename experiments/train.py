@@ -71,7 +71,12 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
     last = folder / "checkpoints" / LAST
-    trainer.fit(module, datamodule=data, ckpt_path=last if cfg.resume else None, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last if cfg.resume else None, weights_only=True)
+    except SystemExit as stop:  # Lightning ends with 1 on Ctrl-C; ours, on SIGTERM, with 143
+        if last.is_file():
+            print(f"stopped; go on with resume={folder}", file=sys.stderr, flush=True)
+        raise SystemExit(130 if trainer.interrupted and stop.code == 1 else stop.code) from None
     if cfg.trainer.keep == "best" and (folder / "checkpoints" / BEST).is_file():
         module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     if trainer.is_global_zero:

@@ -85,7 +85,9 @@ class Assessment:
         if self.better is not None:
             assert self.probability_of_a is not None
             sure = max(self.probability_of_a, 1 - self.probability_of_a)
-            lines.append(f"better: Image {self.better.upper()} ({100 * sure:.0f} %)")
+            said = (self.parsed or {}).get("better")
+            asked = "" if said in (None, self.better) else "asked in a word, other than in the text: "
+            lines.append(f"better: {asked}Image {self.better.upper()} ({100 * sure:.0f} %)")
         for slot, fields in (self.parsed or {}).get("fields", {}).items():
             if fields:
                 stated = ", ".join(f"{name.replace('_', ' ')} {level}" for name, level in fields.items())

@@ -126,7 +126,8 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("I;16", "I;16B", "I;16L", "I", "F"):  # 16 bits a channel: Pillow's own conversion clips at 255
         values = np.asarray(upright, dtype=np.float64)
-        scale = 257.0 if values.max(initial=0) > 255 else 1.0
+        top = values.max(initial=0)
+        scale = 257.0 if top > 255 else 1 / 255 if upright.mode == "F" and top <= 1 else 1.0  # floats run to 1 or 255
         upright = Image.fromarray(np.clip(values / scale, 0, 255).round().astype(np.uint8))
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         rgba = upright.convert("RGBA")

@@ -102,8 +102,11 @@ def model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
             return folder
+    nearby = [folder for folder in path.parents[:2] if (folder / "model" / CONFIG).is_file()]
+    nearby += sorted(run.parent.parent for run in path.glob(f"*/model/{CONFIG}")) if path.is_dir() else []
+    hint = f" (such as {nearby[-1]})" if nearby else ""
     raise FileNotFoundError(
-        f"checkpoint '{path}' holds no model; give a run's folder, its model/, or a released ckpt.pt"
+        f"checkpoint '{path}' holds no model; give a run's folder{hint}, its model/, or a released ckpt.pt"
     )
 
 

@@ -219,13 +219,17 @@ def unbroken(folder: Path) -> Path:
     return folder / "unbroken"
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_killed_command_is_resumed(
     folder: Path, unbroken: Path, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:
     cut = tmp_path / "cut"
     assert stop_after(3, how, command(folder, cut, "data.num_workers=2"), cut) == code
     assert not (cut / "model").exists()
+    refused = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), f"resume={cut}", "seed=7"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert refused.returncode == 1 and "has another seed; leave seed= out" in refused.stderr
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), f"resume={cut}"], capture_output=True, text=True, cwd=tmp_path
     )

@@ -38,6 +38,13 @@ def test_debug_shows_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ValueError("x")
 
 
+def test_ctrl_c_is_a_word_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        raise KeyboardInterrupt
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
 def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(ROOT / "run.py"), *arguments], cwd=cwd, capture_output=True, text=True)
 
@@ -46,7 +53,9 @@ def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ("arguments", "message"),
     [
         (["experiment=ful_mix"], "ful_mix"),
-        (["trainer.max_epoch=3"], "trainer.max_epoch"),
+        (["trainer.max_epoch=3"], "key 'trainer.max_epoch' unknown, did you mean 'trainer.max_epochs'?; --cfg job"),
+        (["trainer.max_epochs=abc"], "could not be converted to Integer"),
+        (["image=my photo=1.png"], "quote a value with spaces or signs twice"),
         (["program=train", "resume=nowhere"], "cannot resume nowhere"),
         (["scale=paper"], "ViT-L-14.pt"),
     ],
