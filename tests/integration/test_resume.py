@@ -219,7 +219,9 @@ def unbroken(folder: Path) -> Path:
     return folder / "unbroken"
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
 def test_a_killed_command_is_resumed(
     folder: Path, unbroken: Path, tmp_path: Path, how: signal.Signals, code: int
 ) -> None:

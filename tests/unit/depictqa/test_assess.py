@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,8 @@ def test_text_and_json_say_the_same(assessor):
         "better: Image B (75 %)",
         "image A: noise severe, texture damage mild",
     ]
+    otherwise = replace(found, probability_of_a=0.75)
+    assert "better: asked in a word, other than in the text: Image A (75 %)" in otherwise.to_text()
     record = json.loads(found.to_json())
     assert record["better"] == "b" and record["probability_of_a"] == 0.25
     assert record["images"]["a"] == {"name": "x.png", "size": [3, 4]}

@@ -107,3 +107,8 @@ def test_refusals_are_one_line_and_name_the_file(tmp_path: Path, monkeypatch: py
     monkeypatch.undo()
     with pytest.raises(ValueError, match="record 7"):
         decode_image((tmp_path / "cut.png").read_bytes(), "record 7")
+
+
+def test_float_images_of_0_to_1_are_as_bright_as_those_of_0_to_255():
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    assert load_image(Image.fromarray(values)).tobytes() == load_image(Image.fromarray(values * 255)).tobytes()
