@@ -15,6 +15,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -84,8 +85,10 @@ def build(
     above 1 are spawned processes (the caller's script then needs its main guard). The bytes do not depend on them.
     ValueError where `out` is there already, is being built, or cannot be written.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"'{out}' exists already; remove it or choose another folder (out)")
+    refuse_existing(out)
+    if not 0 <= max_rejected <= 1:
+        raise ValueError(f"max_rejected is {max_rejected}; give a share of 0 to 1")
+    listing = out.with_name(f"{out.name}.{REJECTED}")
     partial = out.with_name(f".{out.name}.partial")
     try:
         with _claimed(partial, out):
@@ -98,7 +101,6 @@ def build(
                 if finish is not None:
                     finish(partial)
             except TooManyRejected as error:
-                listing = out.with_name(f"{out.name}.{REJECTED}")
                 _write_rejected(listing, error.rejected)
                 shutil.rmtree(partial, ignore_errors=True)
                 raise TooManyRejected(f"{error}; all are in '{listing}'", error.rejected) from None
@@ -108,6 +110,7 @@ def build(
             (partial / PLAN).unlink()
             counts = count_samples(partial)
             os.replace(partial, out)
+            listing.unlink(missing_ok=True)  # of an earlier try
     except BrokenProcessPool as error:
         raise ValueError(
             f"a process that made records of '{out}' was killed, perhaps for its memory; build again with fewer "
@@ -118,6 +121,12 @@ def build(
             raise  # ours: it names a source's file
         raise cannot_write(out, error) from error
     return counts
+
+
+def refuse_existing(out: Path) -> None:
+    """ValueError where a build would have to write over something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"'{out}' exists already; remove it or choose another folder (out)")
 
 
 class TooManyRejected(ValueError):
@@ -224,12 +233,17 @@ def in_order(num_workers: int, num_jobs: int) -> Iterator[Callable[..., Iterable
     executor = ProcessPoolExecutor(min(num_workers, num_jobs), context, initializer=_end_with_parent)
     try:
         yield executor.map
+    except BaseException:  # Ctrl-C, say: what is under way would take seconds to end, and is made again anyway
+        for process in list((executor._processes or {}).values()):
+            process.terminate()
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:
     """A killed build takes its processes with it: they would otherwise wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent says what is to be done
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -34,7 +34,7 @@ def need_file(raw: Path, *names: str, origin: str) -> Path:
     for name in names:
         if (raw / name).is_file():
             return raw / name
-    raise FileNotFoundError(f"'{raw / names[0]}' is missing; get it from {origin} and unpack it there (raw)")
+    raise FileNotFoundError(f"'{raw / names[0]}' is missing; get it from {origin} and put it there (raw)")
 
 
 def path_inside(root: Path, name: str) -> Path:
@@ -59,7 +59,9 @@ def read_image(root: Path, name: str, min_side: int = MIN_SIDE) -> bytes:
         with Image.open(io.BytesIO(data)) as image:
             kind, (width, height) = image.format, image.size
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"image '{path}' cannot be read ({' '.join(str(error).split())}); copy it again") from None
+        unknown = isinstance(error, UnidentifiedImageError)  # whose words hold an address: never twice the same
+        reason = "not an image that Pillow reads" if unknown else " ".join(str(error).split())
+        raise ValueError(f"image '{path}' cannot be read ({reason}); copy it again") from None
     allowed = FORMATS.get(path.suffix.lower())
     if allowed is not None and kind not in allowed:
         raise ValueError(f"image '{path}' holds a {kind}, not what its name says; get the original, or rename it")

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.errors import InstantiationException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig
 
@@ -47,10 +49,13 @@ def check(root: Path, out: str | None, workers: int) -> dict[str, float]:
     from datamodules.audit import audit
     from datamodules.audit_page import write_page
 
+    if out and not Path(out).parent.is_dir():
+        raise FileNotFoundError(f"folder '{Path(out).parent}' not found; make it, or choose another place (out)")
     with Progress() as bars:
         bar = bars.add_task(f"shards in {root}", total=None)
         found = audit(root, workers, lambda done, total: bars.update(bar, completed=done, total=total))
-    page = write_page(found, root, Path(out) if out else root / "check.html")
+    place = Path(out) if out else root
+    page = write_page(found, root, place / "check.html" if place.is_dir() else place)
     print(f"page {page}")
     if found.problems:
         raise ValueError(f"{len(found.problems)} problems in '{root}': {'; '.join(found.problems)}")
@@ -61,20 +66,29 @@ def sheet(photo: Path, out: str | None, seed: int) -> dict[str, float]:
     """Every function of every class at every severity, as a PNG."""
     import numpy as np
 
-    from datamodules.distortions import FUNCTIONS
+    from datamodules.distortions import FUNCTIONS, MIN_SIDE
     from datamodules.distortions.contact_sheet import write_contact_sheet
     from depictqa.image import load_image
 
     if not photo.is_file():
         raise FileNotFoundError(f"photo '{photo}' not found (sheet)")
-    path = Path(out or f"{photo.stem}.distortions.png")
-    write_contact_sheet(path, np.asarray(load_image(photo)), functions=list(FUNCTIONS), seed=seed)
+    path = Path(out) if out else photo.with_name(f"{photo.stem}.distortions.png")
+    if path.suffix.lower() != ".png" or not path.parent.is_dir():
+        raise ValueError(f"'{path}' is no place for a PNG; give a name in an existing folder that ends in .png (out)")
+    pixels = np.asarray(load_image(photo))
+    if min(pixels.shape[:2]) < MIN_SIDE:
+        raise ValueError(
+            f"photo '{photo}' has {pixels.shape[1]}x{pixels.shape[0]} px; give one of at least {MIN_SIDE} px a side"
+        )
+    write_contact_sheet(path, pixels, functions=list(FUNCTIONS), seed=seed)
     print(f"sheet {path}")
     return {}
 
 
 def num_workers(asked: int | None = None) -> int:
     """Processes that make records: as many as asked for, else one for each core, up to 8."""
+    if asked is not None and asked < 1:
+        raise ValueError(f"num_workers is {asked}; give at least 1")
     return min(MAX_WORKERS, len(os.sched_getaffinity(0))) if asked is None else asked
 
 
@@ -89,24 +103,30 @@ def _synthetic(cfg: DictConfig) -> dict[str, int]:
 
 
 def _from_files(cfg: DictConfig) -> dict[str, int]:
-    from datamodules.building import build
+    from datamodules.building import build, refuse_existing
     from datamodules.writers.pools import load_pools, make_with
 
     if cfg.raw is None:
         raise ValueError("this source is made from files; give the folder or archive that holds them (raw=DIR)")
+    refuse_existing(Path(cfg.out))  # before files are read for minutes
     parts = _parts(cfg.source, Path(cfg.raw), cfg.seed)
     if cfg.pools:
         added = load_pools(list(cfg.pools))
         parts = [replace(part, make=partial(make_with, added, part.make)) for part in parts]
-    with part_progress(parts) as progress:
-        return build(
-            parts,
-            Path(cfg.out),
-            seed=cfg.seed,
-            num_workers=num_workers(cfg.num_workers),
-            max_rejected=cfg.max_rejected,
-            progress=progress,
-        )
+    workers = num_workers(cfg.num_workers)
+    try:
+        with part_progress(parts) as progress:
+            return build(
+                parts,
+                Path(cfg.out),
+                seed=cfg.seed,
+                num_workers=workers,
+                max_rejected=cfg.max_rejected,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        print("finished shards are kept: the same command goes on with them", file=sys.stderr)
+        raise
 
 
 def _parts(source: DictConfig, raw: Path, seed: int) -> list[Part]:
@@ -118,7 +138,13 @@ def _parts(source: DictConfig, raw: Path, seed: int) -> list[Part]:
     refused = unpacked.refused if unpacked else []
     if refused:
         print(f"{len(refused)} members of '{raw}' are set apart, the first: {refused[0].name} {refused[0].reason}")
-    parts = list(instantiate(source, raw=unpacked.folder if unpacked else raw, seed=seed))
+    try:
+        parts = list(instantiate(source, raw=unpacked.folder if unpacked else raw, seed=seed))
+    except InstantiationException as error:
+        if isinstance(error.__cause__, TypeError):
+            options = {str(name): value for name, value in source.items() if name != "_target_"}
+            raise ValueError(f"an option of the source is of the wrong kind: {options} ({error.__cause__})") from error
+        raise
     if parts:
         parts[0] = replace(parts[0], items=[*parts[0].items, *refused])
     return parts

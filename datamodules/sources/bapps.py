@@ -88,6 +88,8 @@ def parts(
         raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
     if side is not None and side < 8:
         raise ValueError(f"side is {side}; give at least 8 px, or null to keep the files as they are")
+    sets = [sets] if isinstance(sets, str) else sets  # `subsets=cnn` means that one
+    subsets = [subsets] if isinstance(subsets, str) else subsets
     chosen = _choose(sets, subsets)
     need_folder(raw, "the folder that holds BAPPS' 2afc")
     bases = {name: _base(raw, name, of_set, alone=len(chosen) == 1) for name, of_set in chosen.items()}

@@ -124,13 +124,21 @@ def _fit_photos(folder: Path, seed: int, width: int, height: int) -> tuple[list[
 def _plan(source: str, count: int, split: str, shares: Mapping[str, float], seed: int) -> list[Item]:
     """The records of a source in random order; each kind as often as its share of all says."""
     rng = np.random.default_rng([seed, SPLITS.index(split), sorted(set(SOURCE_OF.values())).index(source), 7])
-    total = sum(shares.values())
     items: list[Item] = []
-    for name, share in shares.items():
-        kind = KINDS[name]
-        if SOURCE_OF[kind.task] == source:
-            items += _items(kind, round(count * share / total), split, rng)
+    for name, number in _apportion(count, shares).items():
+        if SOURCE_OF[KINDS[name].task] == source:
+            items += _items(KINDS[name], number, split, rng)
     return [items[i] for i in rng.permutation(len(items))]
+
+
+def _apportion(count: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Whole numbers that add up to `count`, by largest remainders (Hamilton's method)."""
+    exact = {name: count * share / sum(shares.values()) for name, share in shares.items()}
+    whole = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: whole[name] - exact[name])
+    for name in by_remainder[: count - sum(whole.values())]:
+        whole[name] += 1
+    return whole
 
 
 def _items(kind: Kind, count: int, split: str, rng: np.random.Generator) -> list[Item]:

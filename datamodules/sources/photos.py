@@ -7,6 +7,7 @@ licence is stated, and its `moon`, `cell`, `page`, `text`, `clock_motion`, which
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -196,19 +197,33 @@ def own_photos(folder: Path | str, seed: int) -> tuple[Photo, ...]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"photos={folder} is no folder; give one with at least 3 images")
+        raise FileNotFoundError(f"'{folder}' is no folder; give one with at least 3 images")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     paths = [path for path in files if path.suffix.lower() in SUFFIXES]
     if len(paths) < len(SPLITS):
-        raise ValueError(
-            f"photos={folder} holds {len(paths)} images; give at least 3, one for each of {', '.join(SPLITS)}"
-        )
+        raise ValueError(f"'{folder}' holds {len(paths)} images; give at least 3, one for each of {', '.join(SPLITS)}")
     stems = [path.stem for path in paths]
     twice = next((stem for stem in stems if stems.count(stem) > 1), None)
     if twice is not None:
-        raise ValueError(f"photos={folder} holds two images named '{twice}'; rename one, for captions go by name")
+        raise ValueError(f"'{folder}' holds two images named '{twice}'; rename one, for captions go by name")
+    _refuse_unfit_names_and_copies(paths)
     splits = _split(len(paths), seed)
     return tuple(_own_photo(path, split) for path, split in zip(paths, splits, strict=True))
+
+
+def _refuse_unfit_names_and_copies(paths: Sequence[Path]) -> None:
+    """A picture under two names could be trained on and tested on."""
+    seen: dict[bytes, Path] = {}
+    for path in paths:
+        try:
+            path.name.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"file name {path.name!r} is no UTF-8; rename it") from None
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        if digest in seen:
+            raise ValueError(f"'{seen[digest]}' and '{path}' are the same picture; remove one")
+        seen[digest] = path
 
 
 def _own_photo(path: Path, split: str) -> Photo:
@@ -239,5 +254,7 @@ def load_pixels(photo: Photo) -> np.ndarray:
 
 def licences(photos: Sequence[Photo]) -> str:
     """One line for a manifest: the licences in use, and who is to be named."""
+    if all(not photo.author for photo in photos) and len({photo.licence for photo in photos}) == 1:
+        return photos[0].licence
     named = [f"{photo.name}: {photo.licence}{', ' + photo.author if photo.author else ''}" for photo in photos]
     return "; ".join(named) if len(named) <= len(PHOTOS) else "the user's own"

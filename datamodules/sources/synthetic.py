@@ -73,7 +73,7 @@ def build(out: Path | str, photos: str | Path | None = None, num_workers: int = 
     if _is_complete(out, description):
         return out
     if out.exists() and not (out / SETTINGS).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"'{out}' holds something else than embedded data; move it away or choose another folder")
+        raise ValueError(f"'{out}' holds other things than embedded data; give these another (paths.data, or out)")
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:

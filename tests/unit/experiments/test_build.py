@@ -188,3 +188,33 @@ def test_reviewed_pools_are_used(tmp_path):
     run(config(*small, f"raw={photos}", f"out={tmp_path / 'out'}"))
     asked = [sample.dialogue[0].question for sample in IndexedShards(tmp_path / "out/templated", "train")]
     assert any(question.startswith("Judge Image") for question in asked)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("source.num_records=abc", "an option of the source is of the wrong kind: .*'num_records': 'abc'"),
+        ("max_rejected=2", "max_rejected is 2.0; give a share of 0 to 1"),
+        ("num_workers=-2", "num_workers is -2; give at least 1"),
+    ],
+)
+def test_impossible_values_are_named(tmp_path, option, message):
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    small = ["source=dq495k", "source.width=40", "source.height=40", "source.num_records=8"]
+    with pytest.raises(ValueError, match=message):
+        run(config(*small, f"raw={tmp_path}", f"out={tmp_path / 'out'}", option))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_page_or_sheet_is_not_put_where_it_cannot_be(raw, tmp_path):
+    run(config("source=metas", f"raw={raw}", f"out={tmp_path / 'out'}"))
+    with pytest.raises(FileNotFoundError, match="folder '.*nowhere' not found"):
+        run(config(f"check={tmp_path / 'out'}", f"out={tmp_path / 'nowhere/x.html'}"))
+    run(config(f"check={tmp_path / 'out'}", f"out={tmp_path}"))
+    assert (tmp_path / "check.html").is_file()
+    with pytest.raises(ValueError, match="is no place for a PNG"):
+        run(config(f"sheet={raw / 'image_A_0.png'}", f"out={tmp_path / 'x.jpg'}"))
+    with pytest.raises(ValueError, match="image_A_0.png' has 9x9 px; give one of at least 32 px"):
+        run(config(f"sheet={raw / 'image_A_0.png'}", f"out={tmp_path / 'x.png'}"))

@@ -147,3 +147,25 @@ def test_photos_that_do_not_fit_are_set_apart(photos, tmp_path):
 def test_impossible_options_are_named(photos, options, message):
     with pytest.raises(ValueError, match=message):
         parts(photos, 0, **options)
+
+
+def test_a_small_build_has_every_split_and_all_its_records(photos):
+    found = {(part.source, part.split): len(part.items) for part in parts(photos, 0, 200, SHARES, **SIZE)}
+    assert sum(found.values()) == 200
+    assert found.keys() == {(source, split) for source in ("templated", "detailed") for split in SPLITS}
+
+
+def test_a_picture_under_two_names_is_refused(photos, tmp_path):
+    for path in photos.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "copy.png").write_bytes((tmp_path / "1.png").read_bytes())
+    with pytest.raises(ValueError, match="1.png' and '.*copy.png' are the same picture; remove one"):
+        parts(tmp_path, 0, 50, **SIZE)
+
+
+def test_a_photo_that_cannot_be_read_is_told_in_the_same_words_each_time(photos, tmp_path):
+    for path in photos.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "z.png").write_bytes(b"")
+    first, second = ([repr(part.items) for part in parts(tmp_path, 0, 50, **SIZE)] for _ in range(2))
+    assert first == second, "a build that was killed must know itself again"

@@ -141,7 +141,7 @@ def test_an_empty_folder_is_filled_and_another_one_refused(tmp_path: Path) -> No
     for name in ("mine", "file"):
         with pytest.raises(ValueError) as error:
             build(tmp_path / name, **TINY)
-        assert "holds something else than embedded data; move it away" in str(error.value)
+        assert "holds other things than embedded data; give these another" in str(error.value)
         assert "\n" not in str(error.value)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "mine"]
