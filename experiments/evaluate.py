@@ -13,6 +13,7 @@ from rich.console import Console
 from depictqa.evaluation.held_out import METRICS, Progress, evaluate_held_out, score_folder, write_metrics
 from depictqa.evaluation.score import Scores, flat_metrics
 from depictqa.evaluation.table import results_table
+from depictqa.sentence_embedding import SentenceEmbedder
 from experiments.checkpoints import open_model
 from experiments.prepare import build_synthetic, open_data
 
@@ -69,6 +70,7 @@ def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]
         batch_size=options.batch_size,
         limit=options.limit,
         baselines=options.baselines,
+        embed=SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None,
         progress=_progress(),
     )
     return _report(scores, cfg)

@@ -145,13 +145,15 @@ class TrainerConfig:
 @dataclass
 class EvaluationConfig:
     """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without;
-    `baselines`: PSNR and SSIM beside the comparisons. `results`: a finished run's folder, to make its table again."""
+    `baselines`: PSNR and SSIM beside the comparisons. `sentence_model`: a folder, for the confidence of long answers.
+    `results`: a finished run's folder, to make its table again."""
 
     split: str = "test"
     limit: int | None = None
     max_new_tokens: int = 400
     batch_size: int = 32
     baselines: bool = True
+    sentence_model: str | None = None
     results: str | None = None
 
 

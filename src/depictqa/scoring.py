@@ -1,4 +1,4 @@
-"""A or B from logits, in one forward: how sure the model is of a brief comparison."""
+"""A or B, or a level of quality, from logits in one forward: what the model would say next, and how surely."""
 
 from __future__ import annotations
 
@@ -17,39 +17,89 @@ if TYPE_CHECKING:
 
 ANSWERS = ("Image A", "Image B")
 
+LEVELS = ("bad", "poor", "fair", "good", "excellent")
+"""From worst to best, worth 1 to 5: the levels of ITU-T P.800 and of Q-Align (Wu et al. 2023)."""
 
-@torch.inference_mode()
+LEVEL_ANSWER = "The quality of the image is {level}."
+
+
 def probability_of_a(model: DepictQA, samples: Sequence[Sample], batch_size: int = 16) -> torch.Tensor:
     """[N] probability of "A" against "B" after the answer's "Image", each sample's last turn being asked.
 
     It is above one half where greedy decoding, once it has said "Image", says "A" rather than "B".
     """
+    return next_log_probs(model, samples, ANSWERS, batch_size).softmax(-1)[:, 0]
+
+
+def level_probabilities(
+    model: DepictQA,
+    samples: Sequence[Sample],
+    batch_size: int = 16,
+    levels: Sequence[str] = LEVELS,
+    answer: str = LEVEL_ANSWER,
+) -> torch.Tensor:
+    """[N, levels] of each level's word against the others where it stands in `answer`."""
+    return next_log_probs(model, samples, [answer.format(level=level) for level in levels], batch_size).softmax(-1)
+
+
+def quality_scores(
+    model: DepictQA,
+    samples: Sequence[Sample],
+    batch_size: int = 16,
+    levels: Sequence[str] = LEVELS,
+    answer: str = LEVEL_ANSWER,
+) -> torch.Tensor:
+    """[N] in 1..len(levels), larger is better: the mean over levels, by their probabilities (Q-Align's score).
+
+    `levels` are from worst to best. The model reads each sample's last question, about one image.
+    """
+    worth = torch.arange(1, len(levels) + 1, dtype=torch.float32)
+    return level_probabilities(model, samples, batch_size, levels, answer) @ worth
+
+
+@torch.inference_mode()
+def next_log_probs(
+    model: DepictQA, samples: Sequence[Sample], answers: Sequence[str], batch_size: int = 16
+) -> torch.Tensor:
+    """[N, answers] log-probability, over the whole vocabulary, of each answer's token at the first place where the
+    answers differ, after what they share. ValueError where two of them share that token as well.
+    """
     training = model.training
     model.eval()
     try:
         parts = [
-            _probabilities(model, samples[start : start + batch_size]) for start in range(0, len(samples), batch_size)
+            _log_probs(model, samples[start : start + batch_size], answers)
+            for start in range(0, len(samples), batch_size)
         ]
     finally:
         model.train(training)
-    return torch.cat(parts) if parts else torch.empty(0)
+    return torch.cat(parts) if parts else torch.empty(0, len(answers))
 
 
-def _probabilities(model: DepictQA, samples: Sequence[Sample]) -> torch.Tensor:
-    streams, letters = [], []
+def _log_probs(model: DepictQA, samples: Sequence[Sample], answers: Sequence[str]) -> torch.Tensor:
+    streams, choices = [], []
     for sample in samples:
-        first, second = (model.encoder.encode(_answered(sample, answer)) for answer in ANSWERS)
-        column = int((first.ids[: len(second)] != second.ids[: len(first)]).nonzero()[0])
-        if first.labels[column] == IGNORE_INDEX:
+        encoded = [model.encoder.encode(_answered(sample, answer)) for answer in answers]
+        column, tokens = _fork([one.ids.tolist() for one in encoded])
+        if column is None or encoded[0].labels[column] == IGNORE_INDEX:
             raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
-        letters.append((int(first.ids[column]), int(second.ids[column])))
-        streams.append(_cut(first, column))
+        if len(set(tokens)) < len(tokens):
+            raise ValueError(f"answers {', '.join(map(repr, answers))} do not part at one token; choose other words")
+        choices.append(tokens)
+        streams.append(_cut(encoded[0], column))
     batch = collate(streams, left=True).to(model.device)
     size, width = batch.ids.shape
     rows = torch.arange(size, device=batch.ids.device) * width + width - 1
     logits = model.language(model.embed(batch), rows, batch.segments > 0, batch.positions)
-    pair = logits.float().cpu().gather(1, torch.tensor(letters))
-    return pair.softmax(-1)[:, 0]
+    return logits.float().log_softmax(-1).cpu().gather(1, torch.tensor(choices))
+
+
+def _fork(streams: Sequence[list[int]]) -> tuple[int | None, list[int]]:
+    """The first column where some streams differ, and each one's token there; None where none do."""
+    for column, tokens in enumerate(zip(*streams, strict=False)):
+        if len(set(tokens)) > 1:
+            return column, list(tokens)
+    return None, []
 
 
 def _answered(sample: Sample, answer: str) -> Sample:

@@ -11,7 +11,9 @@ from depictqa.evaluation.reading import read_answer
 from depictqa.sample import Sample, Task
 
 if TYPE_CHECKING:
+    from depictqa.generation import Answer
     from depictqa.models.depictqa import DepictQA
+    from depictqa.sentence_embedding import Embedder
 
 MODEL = "depictqa"
 """The name of the model under test in results, files and tables; every other name is a baseline's."""
@@ -46,18 +48,27 @@ class Answerer(Protocol):
 class ModelAnswerer:
     """A `DepictQA`, decoded greedily.
 
-    Confidence in 0..1 (FACTS section 6): of a comparison the probability of the image that the answer picks,
-    A against B right after the word `Image`, which also gives the `scores`; of any other answer the mean
-    probability of its tokens.
+    Confidence in 0..1 (`depictqa.confidence`, without asking again): of a comparison the probability of the letter that
+    the answer picks, right after the word `Image`, where A against B also gives the `scores`; of a named distortion the
+    mean probability of its tokens; of a long answer, where there is an `embed`, their mean by weight. Of any other
+    answer the mean probability of all its tokens.
     """
 
     needs_reference = False
 
-    def __init__(self, model: DepictQA, max_new_tokens: int = 400, batch_size: int = 16, name: str = MODEL) -> None:
+    def __init__(
+        self,
+        model: DepictQA,
+        max_new_tokens: int = 400,
+        batch_size: int = 16,
+        name: str = MODEL,
+        embed: Embedder | None = None,
+    ) -> None:
         self.model = model
         self.max_new_tokens = max_new_tokens
         self.batch_size = batch_size
         self.name = name
+        self.embed = embed
 
     def answer(self, samples: Sequence[Sample]) -> list[Reply]:
         answers = self.model.answer(list(samples), self.max_new_tokens, self.batch_size)
@@ -65,13 +76,22 @@ class ModelAnswerer:
         replies = []
         for sample, answer in zip(samples, answers, strict=True):
             if sample.task is Task.COMPARISON:
-                scores = next(odds)
+                scores, sure = next(odds)
                 parsed, _ = read_answer(sample.task, answer.text, sample.images)
-                confidence = scores.get(parsed["better"]) if parsed else None
+                confidence = sure.get(parsed["better"]) if parsed else None
                 replies.append(Reply(answer.text, confidence, scores))
             else:
-                replies.append(Reply(answer.text, mean_probability(answer.token_probs)))
+                replies.append(Reply(answer.text, self._confidence(sample.task, answer)))
         return replies
+
+    def _confidence(self, task: Task, answer: Answer) -> float | None:
+        from depictqa.confidence import is_long, long_confidence, word_confidence
+
+        if task is Task.IDENTIFICATION:
+            return word_confidence(answer, self.model.tokenizer)
+        if self.embed is not None and is_long(answer.text):
+            return long_confidence(answer, self.model.tokenizer, self.embed)
+        return mean_probability(answer.token_probs)
 
     def losses(self, samples: Sequence[Sample]) -> list[float | None]:
         """The token mean of each sample's own answer; None where `max_text_tokens` cuts all of it off."""
@@ -91,11 +111,13 @@ class ModelAnswerer:
             self.model.train(training)
         return [loss if math.isfinite(loss) else None for loss in losses]
 
-    def _odds(self, samples: Sequence[Sample]) -> Iterator[dict[str, float]]:
-        from depictqa.scoring import probability_of_a
+    def _odds(self, samples: Sequence[Sample]) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+        """By slot: A against B, and each letter against the whole vocabulary."""
+        from depictqa.scoring import ANSWERS, next_log_probs
 
-        for p in probability_of_a(self.model, list(samples), self.batch_size).tolist():
-            yield {"a": p, "b": 1 - p}
+        log_probs = next_log_probs(self.model, samples, ANSWERS, self.batch_size)
+        for (p, _), (a, b) in zip(log_probs.softmax(-1).tolist(), log_probs.exp().tolist(), strict=True):
+            yield {"a": p, "b": 1 - p}, {"a": a, "b": b}
 
 
 def mean_probability(token_probs: Sequence[float]) -> float | None:

@@ -17,6 +17,7 @@ from depictqa.sample import Sample, Task
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
+    from depictqa.sentence_embedding import Embedder
 
 TASKS = (Task.COMPARISON, Task.DESCRIPTION, Task.REASONING)
 RESULTS, METRICS = "results", "metrics.json"
@@ -34,18 +35,20 @@ def evaluate_held_out(
     batch_size: int = 16,
     limit: int | None = None,
     baselines: bool = True,
+    embed: Embedder | None = None,
     progress: Progress | None = None,
 ) -> Scores:
     """Scores of the model, and of PSNR and SSIM on the same pairs, from the results left in
     `folder/results/`.
 
     `samples` may be lazy. A task without samples has no benchmark; `limit` bounds each benchmark's samples
-    with a reference, and those without. The loss takes every task's samples, content among them.
+    with a reference, and those without. The loss takes every task's samples, content among them. `embed`
+    gives long answers their confidence.
     """
     from depictqa.baselines.pixel import baselines as pixel_metrics
 
     results: list[Result] = []
-    answerer = ModelAnswerer(model, max_new_tokens, batch_size)
+    answerer = ModelAnswerer(model, max_new_tokens, batch_size, embed=embed)
 
     def add(benchmark: Questions | HeldOutLoss, who: object) -> None:
         name = f"{benchmark.name} ({getattr(who, 'name', who)})"

@@ -10,6 +10,7 @@ from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import TIE, comparison_accuracy
+from depictqa.metrics.calibration import calibration_metrics
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
 from depictqa.metrics.text import text_statistics
 from depictqa.sample import Slot, Task
@@ -80,7 +81,23 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     confidences = [result.confidence for result in results if result.confidence is not None]
     if confidences:
         metrics["mean_confidence"] = _mean(confidences)
-    return metrics
+    return metrics | {f"confidence/{name}": value for name, value in _calibration(task, results).items()}
+
+
+def _calibration(task: Task, results: Sequence[Result]) -> dict[str, float]:
+    """Of the tasks whose answers are right or wrong as a whole, and of the answers that have a confidence."""
+    judged = [(result.confidence, right) for result in results if (right := _is_right(task, result)) is not None]
+    sure = [(confidence, right) for confidence, right in judged if confidence is not None]
+    return calibration_metrics([confidence for confidence, _ in sure], [right for _, right in sure])
+
+
+def _is_right(task: Task, result: Result) -> bool | None:
+    if task in (Task.COMPARISON, Task.RATING) and "better" in result.truth:
+        return (result.parsed or {}).get("better") == result.truth["better"]
+    if task is Task.IDENTIFICATION and "distortions" in result.truth:
+        true = {slot: {one["name"] for one in some} for slot, some in result.truth["distortions"].items()}
+        return all(set(_stated(result, "distortions", slot) or ()) == names for slot, names in true.items())
+    return None
 
 
 def _better(results: Sequence[Result]) -> dict[str, float]:

@@ -85,3 +85,40 @@ def test_nothing_to_evaluate_on_is_said(model, tmp_path):
     with pytest.raises(ValueError, match="no held-out samples"):
         evaluate_held_out(model, [], tmp_path)
     assert not list(tmp_path.rglob("*.jsonl"))
+
+
+def test_confidence_is_of_the_letter_the_answer_picks_and_of_named_distortions(model, monkeypatch):
+    from depictqa.confidence import word_confidence
+    from depictqa.generation import Answer
+    from depictqa.scoring import ANSWERS, next_log_probs
+
+    samples = [*pairs()[:3], make_sample(Task.IDENTIFICATION, question="What is wrong?")]
+    ids = model.tokenizer("noise and blur", add_special_tokens=False)["input_ids"]
+    named = Answer("noise and blur", ids, [1 / (n + 2) for n in range(len(ids))])
+    answers = [Answer("Image B", [5], [0.5]), Answer("Image A", [5], [0.5]), Answer("none", [5], [0.5]), named]
+    monkeypatch.setattr(model, "answer", lambda *_: answers)
+    replies = ModelAnswerer(model).answer(samples)
+    letters = next_log_probs(model, samples[:3], ANSWERS).exp()
+    assert [reply.confidence for reply in replies[:2]] == pytest.approx([float(letters[0, 1]), float(letters[1, 0])])
+    assert replies[2].confidence is None and replies[3].confidence == word_confidence(named, model.tokenizer)
+
+
+def test_long_answers_are_weighed_where_sentences_can_be_embedded(model, monkeypatch):
+    import numpy as np
+
+    from depictqa.generation import Answer
+
+    text = " ".join(["Noise is visible and the image is grey."] * 3)
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    probs = [0.9 if n == 0 else 0.1 for n in range(len(ids))]
+    monkeypatch.setattr(model, "answer", lambda *_: [Answer(text, ids, probs)])
+    asked = []
+
+    def embed(texts):
+        asked.append(len(texts))
+        return np.array([[1.0, 0.0 if "Noise is visible and the image is grey. N" in text else 1.0] for text in texts])
+
+    sample = make_sample(Task.DESCRIPTION, question="Describe it.")
+    (reply,) = ModelAnswerer(model, embed=embed).answer([sample])
+    assert asked == [len(ids) + 1] and reply.confidence == pytest.approx(0.1)
+    assert ModelAnswerer(model).answer([sample])[0].confidence == pytest.approx(np.mean(probs))

@@ -72,6 +72,18 @@ def test_reasoning_scores_both_images_and_the_conclusion():
     assert got["distortion_accuracy"] == 1 and got["clean_accuracy"] == 0
 
 
+def test_confidence_of_answers_that_are_right_or_wrong_as_a_whole():
+    got = score([*picks("a", confidence=0.97), *picks("b", "a", confidence=0.55), *picks(None)])
+    assert got["confidence/accuracy_0.95-1"] == 1 and got["confidence/n_0.5-0.6"] == 2
+    assert got["confidence/accuracy_0.5-0.6"] == 0.5 and got["confidence/ece"] == pytest.approx((0.03 + 2 * 0.05) / 3)
+    assert not any(name.startswith("confidence") for name in score(picks("a", "b")))
+    truth = {"distortions": {"a": [{"name": "noise", "function": "f", "severity": 4}]}}
+    named = [{"distortions": {"a": ["noise"]}}, {"distortions": {"a": ["noise", "blur"]}}, None]
+    results = [replace(ONE, task=Task.IDENTIFICATION, truth=truth, parsed=one, confidence=0.8) for one in named]
+    assert score(results)["confidence/accuracy_0.7-0.8"] == pytest.approx(1 / 3)
+    assert "confidence/ece" not in score([replace(results[0], task=Task.DESCRIPTION)])
+
+
 def test_losses_are_averaged_over_samples_and_by_task():
     results = [
         replace(ONE, benchmark="loss", loss=1.0),
