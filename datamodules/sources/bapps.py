@@ -242,7 +242,7 @@ def _record(base: Path, side: int | None, seed: int, number: int, triplet: Tripl
 
 
 def subset_of(key: str) -> str:
-    """The subset of a sample of our shards, by its key `bapps/SUBSET-STEM/N`. ValueError for another key."""
+    """The subset of a sample of our shards, by its key `SOURCE/SUBSET-STEM/N`. ValueError for another key."""
     subset, found, _ = key.split("/")[1].partition(_OF) if key.count("/") == 2 else ("", "", "")
     if not found or subset not in {name for of_set in SUBSETS.values() for name in of_set}:
         raise ValueError(f"'{key}' is no sample of BAPPS; give shards that program=build source=bapps made")

@@ -12,7 +12,7 @@ NOISE = {Slot.A: (Distortion("noise", "gaussian_rgb", 3),)}
 SIZES = {Slot.REFERENCE: (20, 20), Slot.A: (20, 20), Slot.B: (20, 20)}
 
 
-def sample(key="bapps/cnn-000001/0"):
+def sample(key="templated/cnn-000001/0"):
     return make_sample(sizes=SIZES, key=key, truth=Truth(better=Slot.A, vote=0.2, num_votes=5, distortions=NOISE))
 
 
