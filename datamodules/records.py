@@ -135,6 +135,8 @@ def _sample_to_json(sample: RecordSample) -> dict[str, Any]:
         stated["better"] = str(truth.better)
     if truth.vote is not None:
         stated["vote"] = float(truth.vote)
+    if truth.num_votes is not None:
+        stated["num_votes"] = truth.num_votes
     if truth.distortions:
         stated["distortions"] = {str(slot): [asdict(d) for d in found] for slot, found in truth.distortions.items()}
     if truth.questionnaires:
@@ -149,10 +151,12 @@ def _questionnaire_to_json(form: Questionnaire) -> dict[str, str]:
 
 
 def _truth_from_json(value: Any, where: str) -> Truth:
-    _fields(value, where, optional={"better", "vote", "distortions", "questionnaires"})
-    better, vote = value.get("better"), value.get("vote")
+    _fields(value, where, optional={"better", "vote", "num_votes", "distortions", "questionnaires"})
+    better, vote, num_votes = value.get("better"), value.get("vote"), value.get("num_votes")
     if vote is not None and not (isinstance(vote, int | float) and 0 <= vote <= 1):
         raise ValueError(f"{where}: field 'vote' is {vote!r}; give the fraction 0..1 that preferred B")
+    if num_votes is not None and not (type(num_votes) is int and num_votes >= 1):
+        raise ValueError(f"{where}: field 'num_votes' is {num_votes!r}; give how many people voted, 1 or more")
     distortions = {
         _word(Slot, slot, where, "distortions"): tuple(_distortion(d, where) for d in found)
         for slot, found in _by_slot(value, "distortions", where).items()
@@ -164,6 +168,7 @@ def _truth_from_json(value: Any, where: str) -> Truth:
     return Truth(
         better=None if better is None else _word(Slot, better, where, "better"),
         vote=None if vote is None else float(vote),
+        num_votes=num_votes,
         distortions=distortions,
         questionnaires=questionnaires,
     )

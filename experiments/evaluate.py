@@ -1,4 +1,4 @@
-"""Evaluates a model on held-out samples: results, figures, a table. Also what training ends with."""
+"""Evaluates a model on a benchmark: results, figures, a table. Also what training ends with."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from depictqa.evaluation.held_out import METRICS, Progress, evaluate_held_out, score_folder, write_metrics
+from depictqa.evaluation.held_out import METRICS, evaluate_held_out, score_folder, write_metrics
+from depictqa.evaluation.runner import Progress
 from depictqa.evaluation.score import Scores, flat_metrics
 from depictqa.evaluation.table import results_table
+from depictqa.evaluation.vote_table import vote_tables
 from depictqa.sentence_embedding import SentenceEmbedder
 from experiments.checkpoints import open_model
-from experiments.prepare import build_synthetic, open_data
+from experiments.prepare import build_synthetic, missing_benchmark, open_data
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -32,11 +35,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
         scores = score_folder(Path(cfg.evaluation.results))
         metrics = _report(scores, cfg)
     else:
+        missing = [*missing_benchmark(cfg)]
+        if missing:
+            raise FileNotFoundError("; ".join(missing))
         model = open_model(cfg)
-        if cfg.scale.synthetic is not None and not (Path(cfg.paths.data) / SETTINGS).is_file():
+        own_shards = cfg.evaluation.root is not None or (Path(cfg.paths.data) / SETTINGS).is_file()
+        if cfg.scale.synthetic is not None and not own_shards:
             options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
             build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
-        if cfg.checkpoint is not None:
+        if cfg.checkpoint is not None and cfg.evaluation.root is None:
             _tell_other_data(Path(cfg.checkpoint), cfg.paths.data)
         metrics = evaluate(model, cfg, folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,10 +66,18 @@ def _tell_other_data(checkpoint: Path, data: str) -> None:
 
 
 def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Flat metrics of a model, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console."""
+    """Flat metrics of a model, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console.
+
+    `evaluation.run` is the dotted name of what asks and scores.
+    """
+    return _report(get_method(cfg.evaluation.run)(model, cfg, folder, _progress()), cfg)
+
+
+def held_out(model: DepictQA, cfg: DictConfig, folder: Path, progress: Progress) -> Scores:
+    """`evaluation=held_out`: on the data's own held-out samples."""
     options = cfg.evaluation
     data = open_data(cfg, model.encoder)
-    scores = evaluate_held_out(
+    return evaluate_held_out(
         model,
         data.samples(options.split),
         folder,
@@ -71,16 +86,17 @@ def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]
         limit=options.limit,
         baselines=options.baselines,
         embed=SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None,
-        progress=_progress(),
+        progress=progress,
     )
-    return _report(scores, cfg)
 
 
 def _report(scores: Scores, cfg: DictConfig) -> dict[str, float]:
     console = Console()
     if not console.is_terminal:
         console = Console(width=TABLE_WIDTH)
-    console.print(results_table(scores, title=f"held out ({cfg.evaluation.split})"))
+    console.print(results_table(scores, title=f"{cfg.evaluation.name} ({cfg.evaluation.split})"))
+    for table in vote_tables(scores):
+        console.print(table)
     return flat_metrics(scores, cfg.evaluation.split)
 
 

@@ -20,7 +20,7 @@ def prepare(cfg: DictConfig) -> None:
     """
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
-    missing = [*missing_weights(cfg), *missing_data(cfg)]
+    missing = [*missing_weights(cfg), *missing_data(cfg), *missing_benchmark(cfg)]
     if missing:
         raise FileNotFoundError(f"scale={cfg.scale.name} needs what is not here: {'; '.join(missing)}")
 
@@ -64,6 +64,20 @@ def missing_data(cfg: DictConfig) -> Iterator[str]:
         if not (Path(source.root) / "train" / "manifest.json").is_file():
             build = f"run.py program=build source=NAME raw=DIR out={Path(source.root).parent}"
             yield f"shards at {source.root}/train ({key}; `{build}`)"
+
+
+def missing_benchmark(cfg: DictConfig) -> Iterator[str]:
+    """The benchmark's shards, where it has its own and they are not there."""
+    root, split, name = cfg.evaluation.root, cfg.evaluation.split, cfg.evaluation.name
+    if root is not None and not (benchmark_root(Path(root), split) / split / "manifest.json").is_file():
+        build = f"run.py program=build source={name} raw=DIR out={root}"
+        yield f"evaluation={name} has no shards at {Path(root) / split} (evaluation.root; `{build}`)"
+
+
+def benchmark_root(root: Path, split: str) -> Path:
+    """`root`, or the folder in it where a build puts brief comparisons."""
+    inner = root / "templated"
+    return inner if not (root / split).is_dir() and (inner / split).is_dir() else root
 
 
 def open_data(cfg: DictConfig, encoder: Any) -> Any:

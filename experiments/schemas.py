@@ -144,10 +144,16 @@ class TrainerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without;
-    `baselines`: PSNR and SSIM beside the comparisons. `sentence_model`: a folder, for the confidence of long answers.
-    `results`: a finished run's folder, to make its table again."""
+    """`run` is the dotted name of the function that asks and scores, on which split and how. `root` is a folder of
+    shards, null for the run's own data. `swap`: each pair also with A and B exchanged. `limit` bounds each benchmark's
+    samples with a reference, and those without; `baselines`: PSNR and SSIM beside the comparisons.
+    `sentence_model`: a folder, for the confidence of long answers. `results`: a finished run's folder, to make its
+    table again."""
 
+    name: str = MISSING
+    run: str = MISSING
+    root: str | None = None
+    swap: bool = False
     split: str = "test"
     limit: int | None = None
     max_new_tokens: int = 400

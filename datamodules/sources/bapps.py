@@ -36,7 +36,9 @@ SUBSETS = {
     "train": ("traditional", "cnn", "mix"),
     "val": ("traditional", "cnn", "superres", "deblur", "color", "frameinterp"),
 }
+NUM_VOTES = {"train": 2, "val": 5}
 TRIPLET = {"ref": ".png", "p0": ".png", "p1": ".png", "judge": ".npy"}  # folder -> suffix of its files
+_OF = "-"  # between subset and stem in a record's key
 JND = {"p0": ".png", "p1": ".png", "same": ".npy"}
 
 
@@ -233,12 +235,20 @@ def _record(base: Path, side: int | None, seed: int, number: int, triplet: Tripl
     images = {slot: _patch(base, f"{triplet.subset}/{m}/{triplet.stem}.png", side) for slot, m in members.items()}
     vote = round(1 - triplet.judge, 4) if triplet.swapped else triplet.judge
     better = None if vote == 0.5 else Slot.B if vote > 0.5 else Slot.A
-    truth = Truth(better=better, vote=vote)
+    truth = Truth(better=better, vote=vote, num_votes=NUM_VOTES[triplet.set])
     samples = tuple(
         RecordSample(Task.COMPARISON, slots, (_turn(better, rng, brief),), truth)
         for slots, brief in zip(((Slot.REFERENCE, Slot.A, Slot.B), (Slot.A, Slot.B)), triplet.single_word, strict=True)
     )
-    return Record(f"{triplet.subset}-{triplet.stem}", images, samples, triplet.reference)
+    return Record(f"{triplet.subset}{_OF}{triplet.stem}", images, samples, triplet.reference)
+
+
+def subset_of(key: str) -> str:
+    """The subset of a sample of our shards, by its key `SOURCE/SUBSET-STEM/N`. ValueError for another key."""
+    subset, found, _ = key.split("/")[1].partition(_OF) if key.count("/") == 2 else ("", "", "")
+    if not found or subset not in {name for of_set in SUBSETS.values() for name in of_set}:
+        raise ValueError(f"'{key}' is no sample of BAPPS; give shards that program=build source=bapps made")
+    return subset
 
 
 def _turn(better: Slot | None, rng: np.random.Generator, single_word: bool) -> Turn:

@@ -61,7 +61,7 @@ class Distortion:
 class Truth:
     """What is known of a sample beside its answer text; every part is optional.
 
-    `better` is the slot of the better image; `vote` the fraction of people who preferred B;
+    `better` is the slot of the better image; `vote` the fraction of `num_votes` people who preferred B;
     `distortions` and `questionnaires` are by slot.
     """
 
@@ -69,6 +69,7 @@ class Truth:
     vote: float | None = None
     distortions: Mapping[Slot, tuple[Distortion, ...]] = field(default_factory=dict)
     questionnaires: Mapping[Slot, Questionnaire] = field(default_factory=dict)
+    num_votes: int | None = None
 
 
 @dataclass(frozen=True)

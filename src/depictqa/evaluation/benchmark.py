@@ -14,6 +14,7 @@ from depictqa.evaluation.answerer import Answerer, ModelAnswerer
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result, make_result
 from depictqa.evaluation.score import score
+from depictqa.evaluation.swap import original_key
 from depictqa.sample import Sample, Slot, Task
 
 
@@ -36,16 +37,19 @@ class Benchmark(Protocol):
 
 @dataclass(frozen=True)
 class Questions:
-    """Samples whose questions are put to an answerer, and whose answers are read."""
+    """Samples whose questions are put to an answerer, and whose answers are read. `subset` tells a sample's by
+    its key."""
 
     name: str
     samples: Sequence[Sample]
     score: Callable[[Sequence[Result]], dict[str, float]] = score
+    subset: Callable[[str], str] | None = None
 
     def ask(self, answerer: Answerer, samples: Sequence[Sample]) -> list[Result]:
         results = []
         for sample, reply in zip(samples, answerer.answer(samples), strict=True):
             parsed, reason = reply.parsed, reply.reason
+            swap_of = original_key(sample.key)
             if parsed is None and reason is None:
                 parsed, reason = read_answer(sample.task, reply.text, sample.images)
             results.append(
@@ -58,6 +62,8 @@ class Questions:
                     scores=dict(reply.scores),
                     parsed=parsed,
                     reason=reason,
+                    subset=self.subset(swap_of or sample.key) if self.subset else None,
+                    swap_of=swap_of,
                 )
             )
         return results

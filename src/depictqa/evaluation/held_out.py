@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depictqa.evaluation.answerer import ModelAnswerer
 from depictqa.evaluation.benchmark import HeldOutLoss, Questions, of_tasks
 from depictqa.evaluation.result import Result, read_results
-from depictqa.evaluation.runner import run
+from depictqa.evaluation.runner import Progress, run
 from depictqa.evaluation.score import Scores, score_all
 from depictqa.sample import Sample, Task
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 TASKS = (Task.COMPARISON, Task.DESCRIPTION, Task.REASONING)
 RESULTS, METRICS = "results", "metrics.json"
-
-Progress = Callable[[str, int, int], None]
-"""Told the benchmark and its answerer, how many are done, of how many."""
 
 
 def evaluate_held_out(
@@ -51,9 +48,7 @@ def evaluate_held_out(
     answerer = ModelAnswerer(model, max_new_tokens, batch_size, embed=embed)
 
     def add(benchmark: Questions | HeldOutLoss, who: object) -> None:
-        name = f"{benchmark.name} ({getattr(who, 'name', who)})"
-        tell = (lambda done, of: progress(name, done, of)) if progress else None
-        results.extend(run(benchmark, who, folder / RESULTS, batch_size, tell))
+        results.extend(run(benchmark, who, folder / RESULTS, batch_size, progress))
 
     for task in TASKS:
         benchmark = Questions(str(task), of_tasks(samples, {task}, limit))

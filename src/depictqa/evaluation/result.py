@@ -23,8 +23,9 @@ class Result:
     why not.
 
     `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by
-    slot (larger is better); `truth` is `Truth` as plain JSON. Fields that a benchmark has no use for stay
-    empty.
+    slot (larger is better); `truth` is `Truth` as plain JSON. `subset` is the part of the benchmark that is
+    also scored alone; `swap_of` the key of the result of the same pair with A and B in the other order. Fields
+    that a benchmark has no use for stay empty.
     """
 
     key: str
@@ -41,6 +42,8 @@ class Result:
     loss: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     truth: Mapping[str, Any] = field(default_factory=dict)
+    subset: str | None = None
+    swap_of: str | None = None
 
     def to_line(self) -> str:
         """Strict JSON without a line break. Infinite or undefined numbers have no place in it: ValueError."""
@@ -110,6 +113,8 @@ def truth_to_json(truth: Truth) -> dict[str, Any]:
         record["better"] = str(truth.better)
     if truth.vote is not None:
         record["vote"] = float(truth.vote)
+    if truth.num_votes is not None:
+        record["num_votes"] = truth.num_votes
     if truth.distortions:
         record["distortions"] = {
             str(slot): [{"name": d.name, "function": d.function, "severity": d.severity} for d in distortions]
@@ -179,4 +184,6 @@ _TYPES = {
     "loss": _is_optional_number,
     "scores": _is_scores,
     "truth": lambda value: isinstance(value, dict),
+    "subset": _is_optional_text,
+    "swap_of": _is_optional_text,
 }

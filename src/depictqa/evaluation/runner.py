@@ -14,19 +14,22 @@ from depictqa.sample import Sample
 
 logger = logging.getLogger(__name__)
 
+Progress = Callable[[str, int, int], None]
+"""Told the benchmark and its answerer, how many are done, of how many."""
+
 
 def run(
     benchmark: Benchmark,
     answerer: Any,
     folder: Path | None = None,
     batch_size: int = 16,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Result]:
     """Results in the order of the samples; with `folder`, also in `<benchmark>.jsonl` (the model under test)
     or `<benchmark>.<name>.jsonl` (any other answerer) there, whole or not at all.
 
     An answerer that needs a reference is not asked about samples without one; that is logged with their
-    number. `progress` is told how many are done, of how many.
+    number.
     """
     samples = _askable(benchmark, answerer)
     results: list[Result] = []
@@ -34,7 +37,7 @@ def run(
         batch = [samples[index] for index in range(start, min(start + batch_size, len(samples)))]
         results += benchmark.ask(answerer, batch)
         if progress:
-            progress(len(results), len(samples))
+            progress(f"{benchmark.name} ({answerer.name})", len(results), len(samples))
     if folder is not None:
         write_results(result_path(folder, benchmark.name, answerer.name), results)
     return results

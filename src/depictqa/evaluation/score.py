@@ -9,7 +9,8 @@ from typing import Any
 from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
-from depictqa.metrics.accuracy import TIE, comparison_accuracy
+from depictqa.evaluation.votes import has_scores, higher, vote_figures
+from depictqa.metrics.accuracy import comparison_accuracy
 from depictqa.metrics.calibration import calibration_metrics
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
 from depictqa.metrics.text import text_statistics
@@ -24,11 +25,17 @@ Scores = dict[tuple[str, str], dict[str, float]]
 
 
 def score(results: Sequence[Result]) -> dict[str, float]:
-    """Figures of one model on one benchmark: of all results, and apart as `full_reference/`, `no_reference/`."""
-    metrics = _score_alike(results)
+    """Figures of one model on one benchmark: of all results, and apart as `full_reference/`, `no_reference/`.
+
+    Pairs asked in the other order too count once; what they tell is among `vote_figures`, which are only apart: a
+    triplet is asked about with and without its reference.
+    """
+    asked = [result for result in results if result.swap_of is None]
+    metrics = _score_alike(asked)
     for name, wanted in ((FULL, True), (NONE, False)):
-        some = [result for result in results if result.full_reference is wanted]
-        metrics |= {f"{name}/{metric}": value for metric, value in _score_alike(some).items()}
+        some = [result for result in asked if result.full_reference is wanted]
+        votes = vote_figures([result for result in results if result.full_reference is wanted])
+        metrics |= {f"{name}/{metric}": value for metric, value in (_score_alike(some) | votes).items()}
     return metrics
 
 
@@ -107,16 +114,12 @@ def _better(results: Sequence[Result]) -> dict[str, float]:
     known = [result for result in results if "better" in result.truth]
     picked = [(result.parsed or {}).get("better") for result in known]
     metrics = comparison_accuracy(picked, [result.truth["better"] for result in known])
-    scored = [result for result in known if result.scores.keys() >= {"a", "b"}]
+    scored = [result for result in known if has_scores(result)]
     if scored:
-        higher = [_higher(result.scores["a"], result.scores["b"]) for result in scored]
-        by_score = comparison_accuracy(higher, [result.truth["better"] for result in scored])
+        picked = [higher(result) for result in scored]
+        by_score = comparison_accuracy(picked, [result.truth["better"] for result in scored])
         metrics["score_accuracy"] = by_score["accuracy"]
     return metrics
-
-
-def _higher(a: float, b: float) -> str:
-    return TIE if a == b else "a" if a > b else "b"
 
 
 def _statements(results: Sequence[Result]) -> dict[str, float]:

@@ -6,6 +6,32 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+UNNUMBERED = -1
+_COLUMNS = 4  # of a triplet's row in `TwoAFC.rows`: its number, points, points by the majority, judgement
+
+
+def triplet_points(d0: Tensor, d1: Tensor, judge: Tensor) -> tuple[Tensor, Tensor]:
+    """`[N]` distances and fractions that preferred image 1 -> each triplet's points in the two conventions, in 0..1.
+
+    With p = judge the first is `[d0 < d1] (1 - p) + [d1 < d0] p + [d0 = d1] / 2` (Zhang et al. 2018, LPIPS). The
+    second is whether the distance picks the majority's image, a tie of the distances counting half; NaN where the
+    votes are split evenly. Distances that are NaN stand for no answer: no points.
+    """
+    p = judge.double()
+    first, second, tie = (d0 < d1).double(), (d1 < d0).double(), (d0 == d1).double()
+    majority = torch.where(p < 0.5, first, second) + tie / 2
+    return first * (1 - p) + second * p + tie / 2, majority.masked_fill(p == 0.5, torch.nan)
+
+
+def human_points(judge: Tensor, votes: int) -> dict[str, Tensor]:
+    """`[N]` fractions of `votes` people -> the human rows of each triplet, as `TwoAFC` names them."""
+    p = judge.double()
+    human = p**2 + (1 - p) ** 2
+    rows = {"human": human, "ceiling": torch.maximum(p, 1 - p)}
+    if votes > 1:
+        rows["human_leave_one_out"] = (votes * human - 1) / (votes - 1)
+    return rows
+
 
 class TwoAFC(Metric):
     """BAPPS' two conventions and the human rows beside them, all in 0..1.
@@ -13,9 +39,8 @@ class TwoAFC(Metric):
     `judge` is the fraction of `votes` people who preferred image 1; `d0` and `d1` are distances from the
     reference (smaller is better). With p = judge:
 
-    - `score`: mean of `[d0 < d1] (1 - p) + [d1 < d0] p + [d0 = d1] / 2` (Zhang et al. 2018, LPIPS).
-    - `majority_accuracy`: share of triplets where the distance picks the majority's image; a tie of the
-      distances counts half. Triplets whose votes are split evenly have no majority and are left out.
+    - `score` and `majority_accuracy`: means of `triplet_points`. Triplets whose votes are split evenly have no
+      majority and are left out of the second.
     - `human`: mean of `p^2 + (1 - p)^2`. It draws a person and their opponent from the same votes, with
       replacement, so that it is biased upwards.
     - `human_leave_one_out`: the chance that a person agrees with another one of the same triplet. Of
@@ -23,19 +48,14 @@ class TwoAFC(Metric):
       `(n human - 1) / (n - 1)`. Needs two votes or more: absent otherwise.
     - `ceiling`: mean of `max(p, 1 - p)`, the score of a metric that always picks the majority's image.
 
-    Nothing but `n` is there while there are no triplets.
+    Nothing but `n` is there while there are no triplets. Over several processes, rows are gathered; a sampler that
+    pads repeats triplets, which only their numbers (`update(..., index)`) tell apart from new ones.
     """
 
     full_state_update = False
     higher_is_better = True
 
-    points: Tensor
-    majority: Tensor
-    decided: Tensor
-    human: Tensor
-    leave_one_out: Tensor
-    ceiling: Tensor
-    total: Tensor
+    rows: list[Tensor]
 
     def __init__(self, votes: int = 5) -> None:
         """`votes` per triplet: 5 in BAPPS' val, 2 in its train, 3 in its JND sets."""
@@ -43,42 +63,33 @@ class TwoAFC(Metric):
         if votes < 1:
             raise ValueError(f"votes must be 1 or more, got {votes}")
         self.votes = votes
-        for name in ("points", "majority", "decided", "human", "leave_one_out", "ceiling", "total"):
-            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        # one row of numbers, in double precision: a process without triplets gathers an empty one of the same kind
+        self.set_dtype(torch.float64)
+        self.add_state("rows", [], dist_reduce_fx="cat")
 
-    def update(self, d0: Tensor, d1: Tensor, judge: Tensor) -> None:
-        """`[N]` each."""
+    def update(self, d0: Tensor, d1: Tensor, judge: Tensor, index: Tensor | None = None) -> None:
+        """`[N]` each. `index` numbers the triplets, from 0: one that comes again is not counted again."""
         d0, d1 = torch.as_tensor(d0), torch.as_tensor(d1)
         p = torch.as_tensor(judge).to(d0.device, torch.float64)
-        self._check(d0, d1, p)
-        first, second, tie = (d0 < d1).double(), (d1 < d0).double(), (d0 == d1).double()
-        self.points += (first * (1 - p) + second * p + tie / 2).sum()
-        has_majority = (p != 0.5).double()
-        agrees = torch.where(p < 0.5, first, second) + tie / 2
-        self.majority += (agrees * has_majority).sum()
-        self.decided += has_majority.sum()
-        human = p**2 + (1 - p) ** 2
-        self.human += human.sum()
-        if self.votes > 1:
-            self.leave_one_out += ((self.votes * human - 1) / (self.votes - 1)).sum()
-        self.ceiling += torch.maximum(p, 1 - p).sum()
-        self.total += p.numel()
+        number = torch.full_like(p, UNNUMBERED) if index is None else torch.as_tensor(index).to(p)
+        self._check(d0, d1, p, number)
+        self.rows.append(torch.stack([number, *triplet_points(d0, d1, p), p], dim=-1).flatten())
 
     def compute(self) -> dict[str, Tensor]:
-        metrics = {"n": self.total}
-        if self.total > 0:
-            metrics |= {"score": self.points / self.total, "human": self.human / self.total}
-            metrics["ceiling"] = self.ceiling / self.total
-            if self.votes > 1:
-                metrics["human_leave_one_out"] = self.leave_one_out / self.total
-        if self.decided > 0:
-            metrics["majority_accuracy"] = self.majority / self.decided
+        rows = self.rows if isinstance(self.rows, Tensor) else torch.cat(self.rows or [torch.empty(0)])
+        number, score, majority, judge = _once(rows.double().reshape(-1, _COLUMNS)).unbind(-1)
+        metrics = {"n": torch.tensor(float(len(number)), dtype=torch.float64)}
+        if len(number):
+            metrics["score"] = score.mean()
+            metrics |= {name: points.mean() for name, points in human_points(judge, self.votes).items()}
+        if bool((judge != 0.5).any()):
+            metrics["majority_accuracy"] = majority.nanmean()
         return metrics
 
-    def _check(self, d0: Tensor, d1: Tensor, judge: Tensor) -> None:
-        if not d0.shape == d1.shape == judge.shape:
-            shapes = f"{tuple(d0.shape)}, {tuple(d1.shape)}, {tuple(judge.shape)}"
-            raise ValueError(f"d0, d1 and judge must have one shape, got {shapes}")
+    def _check(self, d0: Tensor, d1: Tensor, judge: Tensor, number: Tensor) -> None:
+        if not d0.shape == d1.shape == judge.shape == number.shape:
+            shapes = f"{tuple(d0.shape)}, {tuple(d1.shape)}, {tuple(judge.shape)}, {tuple(number.shape)}"
+            raise ValueError(f"d0, d1, judge and index must have one shape, got {shapes}")
         if bool(torch.isnan(d0).any()) or bool(torch.isnan(d1).any()):
             raise ValueError("a distance is not a number (NaN); a tie needs equal distances")
         counts = judge * self.votes
@@ -86,3 +97,12 @@ class TwoAFC(Metric):
         if bool(outside.any()):
             bad = float(judge[outside][0])
             raise ValueError(f"judge {bad:g} is no fraction of {self.votes} votes; set TwoAFC(votes=...)")
+
+
+def _once(rows: Tensor) -> Tensor:
+    """`[M, 4]` rows without those whose number was there before, in ascending number; unnumbered ones all."""
+    numbered = rows[rows[:, 0] != UNNUMBERED]
+    ordered = numbered[torch.sort(numbered[:, 0], stable=True).indices]
+    new = torch.ones(len(ordered), dtype=torch.bool, device=rows.device)
+    new[1:] = ordered[1:, 0] != ordered[:-1, 0]
+    return torch.cat([rows[rows[:, 0] == UNNUMBERED], ordered[new]])

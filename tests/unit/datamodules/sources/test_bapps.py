@@ -93,7 +93,7 @@ def test_unanimous_train_triplets_teach_and_all_of_val_tests(raw):
     assert Counter(record.samples[0].truth.better for record in train) == {Slot.A: 6, Slot.B: 6}
     assert {record.samples[0].truth.vote for record in train} == {0.0, 1.0}
     assert [record.samples[0].truth for record in test[3:6]] == [
-        Truth(Slot.A, 0.0), Truth(Slot.A, 0.2), Truth(Slot.B, 1.0),
+        Truth(Slot.A, 0.0, num_votes=5), Truth(Slot.A, 0.2, num_votes=5), Truth(Slot.B, 1.0, num_votes=5),
     ]  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_patches_are_scaled_by_pillows_bicubic(raw):
 def test_a_tie_has_no_better_image_and_no_answer(raw):
     np.save(raw / "2afc/val/cnn/judge/000001.npy", np.float32([0.5]))
     record = records(parts(raw)["test"])[4]
-    assert record.samples[0].truth == Truth(None, 0.5)
+    assert record.samples[0].truth == Truth(None, 0.5, num_votes=5)
     assert record.samples[0].dialogue[0].answer == "" and record.samples[0].dialogue[0].question
 
 
@@ -206,7 +206,7 @@ def test_built_shards_are_read_back(raw, tmp_path):
     assert counts["templated/test"] == 2 * 17 and counts["templated/train"] + counts["templated/val"] == 24
     shards = IndexedShards(tmp_path / "out/templated", "test")
     assert {image.size for image in shards[0].images.values()} == {(64, 64)}
-    assert shards[2].truth == Truth(Slot.A, 0.2)
+    assert shards[2].truth == Truth(Slot.A, 0.2, num_votes=5)
     (line,) = (tmp_path / "out/rejected.jsonl").read_text().splitlines()
     assert "p1/000002.png' cannot be read" in line
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 import torch
+import torch.distributed as dist
+from torch.utils.data import DistributedSampler
 
 from depictqa.metrics.two_afc import TwoAFC
 
@@ -64,3 +68,47 @@ def test_nothing_seen_gives_no_figures():
 def test_bad_input_is_named(d0, judge, names):
     with pytest.raises(ValueError, match=names):
         TwoAFC().update(torch.tensor(d0), torch.tensor([0.2]), torch.tensor(judge))
+
+
+def test_a_triplet_that_comes_again_counts_once():
+    once, again = TwoAFC(), TwoAFC()
+    once.update(D0, D1, JUDGE)
+    again.update(D0, D1, JUDGE, index=torch.arange(4))
+    again.update(D0[2:], D1[2:], JUDGE[2:], index=torch.tensor([2, 3]))
+    assert {name: float(v) for name, v in again.compute().items()} == pytest.approx(
+        {name: float(v) for name, v in once.compute().items()}
+    )
+
+
+def count(rank, store, triplets, answers):
+    """One of two processes."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    d0, d1, judge = map(torch.tensor, triplets)
+    mine = torch.tensor(list(DistributedSampler(range(len(d0)), 2, rank, shuffle=False)))
+    padded, counted, lonely = TwoAFC(), TwoAFC(), TwoAFC()
+    padded.update(d0[mine], d1[mine], judge[mine])
+    counted.update(d0[mine], d1[mine], judge[mine], index=mine)
+    if rank == 0:
+        lonely.update(d0, d1, judge)  # the other process has nothing
+    answers.put([{name: float(v) for name, v in metric.compute().items()} for metric in (padded, counted, lonely)])
+    dist.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_processes_whose_sampler_pads_count_each_triplet_once(tmp_path):
+    """Three triplets for two processes: the sampler gives one of them twice."""
+    triplets = [D0[:3].tolist(), D1[:3].tolist(), JUDGE[:3].tolist()]
+    fork = multiprocessing.get_context("fork")  # has all that takes long to import
+    answers = fork.Queue()
+    processes = [fork.Process(target=count, args=(rank, tmp_path / "store", triplets, answers)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    first, second = (answers.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join(timeout=60)
+    assert first == second
+    padded, counted, lonely = first
+    alone = TwoAFC()
+    alone.update(*map(torch.tensor, triplets))
+    expected = {name: float(value) for name, value in alone.compute().items()}
+    assert padded["n"] == 4 and counted == pytest.approx(expected) and lonely == pytest.approx(expected)

@@ -1,0 +1,78 @@
+"""Each pair in both orders: whoever prefers an image should prefer it in either place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, overload
+
+from depictqa.sample import Sample, Slot, Truth
+
+_SUFFIX = "/swapped"
+_OTHER = {Slot.A: Slot.B, Slot.B: Slot.A}
+_LETTERS = {"A": "B", "B": "A"}
+_Value = TypeVar("_Value")
+
+
+def swapped(sample: Sample) -> Sample:
+    """The sample with A and B exchanged in its images, its truth and the answer to its last turn; the questions stay.
+    The letters of an answer are exchanged where they stand after `Image`."""
+    turn = sample.dialogue[-1]
+    answer = re.sub(r"\b(Image )([AB])\b", lambda found: found[1] + _LETTERS[found[2]], turn.answer)
+    return replace(
+        sample,
+        key=sample.key + _SUFFIX,
+        images=_exchanged(sample.images),
+        dialogue=(*sample.dialogue[:-1], replace(turn, answer=answer)),
+        truth=_swapped_truth(sample.truth),
+    )
+
+
+def original_key(key: str) -> str | None:
+    """The key of the sample that `swapped` made this one of; None where it is none."""
+    return key.removesuffix(_SUFFIX) if key.endswith(_SUFFIX) else None
+
+
+class BothOrders(Sequence[Sample]):
+    """Every sample of a lazy sequence, each followed by itself with A and B exchanged; still lazy."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return 2 * len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        sample = self.samples[index // 2]
+        return swapped(sample) if index % 2 else sample
+
+    def entry(self, index: int) -> Any:
+        """What is known without decoding is the same in both orders, but for the key."""
+        from depictqa.evaluation.benchmark import peek
+
+        return peek(self.samples, index // 2)
+
+
+def _swapped_truth(truth: Truth) -> Truth:
+    return replace(
+        truth,
+        better=None if truth.better is None else _OTHER[truth.better],
+        vote=None if truth.vote is None else round(1 - truth.vote, 4),
+        distortions=_exchanged(truth.distortions),
+        questionnaires=_exchanged(truth.questionnaires),
+    )
+
+
+def _exchanged(by_slot: Mapping[Slot, _Value]) -> dict[Slot, _Value]:
+    """In the order of slots, as samples have it."""
+    found = {_OTHER.get(slot, slot): value for slot, value in by_slot.items()}
+    return {slot: found[slot] for slot in Slot if slot in found}
