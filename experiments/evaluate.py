@@ -14,7 +14,7 @@ from depictqa.evaluation.held_out import METRICS, Progress, evaluate_held_out, s
 from depictqa.evaluation.score import Scores, flat_metrics
 from depictqa.evaluation.table import results_table
 from experiments.checkpoints import open_model
-from experiments.prepare import build_synthetic, open_data
+from experiments.prepare import build_synthetic, open_baselines, open_data
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -33,6 +33,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         if cfg.scale.synthetic is not None:
             options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
             build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
+        open_baselines(cfg)  # what is missing is said before a large model is read
         metrics = evaluate(open_model(cfg), cfg, folder)
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
@@ -54,7 +55,7 @@ def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]
         max_new_tokens=options.max_new_tokens,
         batch_size=options.batch_size,
         limit=options.limit,
-        baselines=options.baselines,
+        baselines=open_baselines(cfg),
         progress=_progress(),
     )
     return _report(scores, cfg)

@@ -142,15 +142,23 @@ class TrainerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without;
-    `baselines`: PSNR and SSIM beside the comparisons. `results`: a finished run's folder, to make its table again."""
+    """On which split, and how. `limit` bounds each benchmark's samples with a reference, and those without.
+    `results`: a finished run's folder, to make its table again."""
 
     split: str = "test"
     limit: int | None = None
     max_new_tokens: int = 400
     batch_size: int = 32
-    baselines: bool = True
     results: str | None = None
+
+
+@dataclass
+class ScoreMetricConfig:
+    """A row beside the model's: `depictqa.baselines.metric.ScoreMetric`. `batch_size` is images at once."""
+
+    _target_: str = MISSING
+    batch_size: int = 16
+    accelerator: str = "${trainer.accelerator}"
 
 
 @dataclass
@@ -206,6 +214,7 @@ class RunConfig:
     data: LoaderConfig = field(default_factory=LoaderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    baseline: dict[str, Any] = field(default_factory=dict)  # what stands beside the model's comparisons, by name
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
@@ -245,6 +254,7 @@ def register() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
     store.store(group="schema/data", name="mixture", node=MixtureConfig)
+    store.store(group="schema/baseline", name="metric", node=ScoreMetricConfig)
     store.store(group="schema/writer", name="rule", node=WriterConfig)
     store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
     store.store(group="model/prompt", name="short", node=PromptStyle)

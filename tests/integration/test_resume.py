@@ -189,7 +189,7 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
         f"model.language.tokenizer={folder}/tokenizer", f"hydra.run.dir={out}", "logger=csv", "data.batch_size=4",
         "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=2", "trainer.log_every=1",
         "trainer.checkpoint_every=2", "trainer.validations_per_epoch=2", "trainer.num_examples=1",
-        "evaluation.max_new_tokens=8", "evaluation.baselines=false", *more,
+        "evaluation.max_new_tokens=8", "baseline=[]", *more,
     ]  # fmt: skip
 
 
