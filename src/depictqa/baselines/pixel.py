@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from depictqa.baselines.metric import Measure, ScoreMetric
 
@@ -27,8 +27,11 @@ def ssim(batch_size: int = 16, accelerator: str = "auto") -> ScoreMetric:
 def vif(batch_size: int = 16, accelerator: str = "auto") -> ScoreMetric:
     """Sheikh and Bovik 2006, in the pixel domain, on luminance: piq, which scales the data range to 0..255 as the
     authors' noise variance of 2 asks (torchmetrics' takes the numbers as they are). Not symmetric.
+
+    Its four scales need 41 pixels; a smaller image, down to 32, is continued by its mirror image to 41, as the
+    embedded data's crops of 40 have to be.
     """
-    return ScoreMetric("vif", _load_vif, min_side=41, batch_size=batch_size, accelerator=accelerator)
+    return ScoreMetric("vif", _load_vif, min_side=32, batch_size=batch_size, accelerator=accelerator)
 
 
 def fsim(batch_size: int = 16, accelerator: str = "auto") -> ScoreMetric:
@@ -54,7 +57,17 @@ def _ssim(images: Tensor, references: Tensor) -> Tensor:
 def _load_vif() -> Measure:
     import piq
 
-    return lambda images, references: piq.vif_p(images, references, data_range=1.0, reduction="none")
+    def measure(*batches: Tensor) -> Tensor:
+        return piq.vif_p(*map(_continued, batches), data_range=1.0, reduction="none")
+
+    return measure
+
+
+def _continued(images: Tensor, side: int = 41) -> Tensor:
+    """[N, 3, H, W] -> at least `side` high and wide, mirrored at the right and the lower edge."""
+    height, width = images.shape[-2:]
+    short = (0, max(0, side - width), 0, max(0, side - height))
+    return nn.functional.pad(images, short, mode="reflect") if any(short) else images
 
 
 def _load_fsim() -> Measure:

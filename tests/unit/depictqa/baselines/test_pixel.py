@@ -62,6 +62,13 @@ def test_vif_is_of_the_image_given_the_reference(noisy, stack):
     assert abs(value - swapped) > 0.05
 
 
+def test_vif_of_a_small_image_is_that_of_its_continuation_by_a_mirror(noisy, stack):
+    image, reference = (noisy(sigma, (48, 40)) for sigma in (25, 0))
+    rows = [*range(40), 38]
+    plain = piq.vif_p(stack(image)[:, :, rows], stack(reference)[:, :, rows], data_range=1.0).item()
+    assert vif().rate([image], [reference]) == pytest.approx([plain], rel=1e-4)
+
+
 def test_vif_has_the_papers_data_range(noisy, stack):
     """torchmetrics takes the numbers as they are: its value on 0..255 is ours, that on 0..1 is another."""
     image, reference = stack(noisy(25)), stack(noisy(0))
