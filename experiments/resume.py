@@ -26,9 +26,10 @@ def resumed(cfg: DictConfig, folder: Path) -> DictConfig:
     assert isinstance(saved, DictConfig)
     hydra = HydraConfig.get()
     for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
-        key = override.key_or_group
-        if key not in hydra.runtime.choices:
-            OmegaConf.update(saved, key, override.value(), force_add=False)
+        key, value = override.key_or_group, override.value()
+        several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
+        if key not in hydra.runtime.choices and not several:
+            OmegaConf.update(saved, key, value, force_add=False)
     saved.resume = cfg.resume
     return saved
 
