@@ -16,7 +16,7 @@ from depictqa.evaluation.runner import Progress, run
 from depictqa.evaluation.score import Scores, score_all
 from depictqa.evaluation.swap import BothOrders
 from depictqa.sample import Task
-from experiments.prepare import benchmark_root
+from experiments.prepare import benchmark_root, open_baselines
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 def evaluate(model: DepictQA, cfg: DictConfig, folder: Path, progress: Progress) -> Scores:
     """Results go to `folder`/results. ValueError where the shards are not BAPPS'."""
-    from depictqa.baselines.pixel import baselines
-
     options = cfg.evaluation
     shards = IndexedShards(benchmark_root(Path(options.root), options.split), options.split)
     samples = of_tasks(shards, {Task.COMPARISON}, options.limit)
@@ -34,6 +32,6 @@ def evaluate(model: DepictQA, cfg: DictConfig, folder: Path, progress: Progress)
     subset_of(shards.entry(samples.indices[0]).key)  # shards of another source are refused before they are asked about
     benchmark = Questions(options.name, BothOrders(samples) if options.swap else samples, subset=subset_of)
     answerers: list[Answerer] = [ModelAnswerer(model, options.max_new_tokens, options.batch_size)]
-    answerers += baselines() if options.baselines else []
+    answerers += open_baselines(cfg)
     asked = [run(benchmark, who, folder / RESULTS, options.batch_size, progress) for who in answerers]
     return score_all(result for results in asked for result in results)

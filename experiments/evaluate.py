@@ -18,7 +18,7 @@ from depictqa.evaluation.table import results_table
 from depictqa.evaluation.vote_table import vote_tables
 from depictqa.sentence_embedding import SentenceEmbedder
 from experiments.checkpoints import open_model
-from experiments.prepare import build_synthetic, missing_benchmark, open_data
+from experiments.prepare import build_synthetic, missing_benchmark, open_baselines, open_data
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -38,6 +38,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         missing = [*missing_benchmark(cfg)]
         if missing:
             raise FileNotFoundError("; ".join(missing))
+        open_baselines(cfg)  # what is missing is said before a large model is read
         model = open_model(cfg)
         own_shards = cfg.evaluation.root is not None or (Path(cfg.paths.data) / SETTINGS).is_file()
         if cfg.scale.synthetic is not None and not own_shards:
@@ -84,7 +85,7 @@ def held_out(model: DepictQA, cfg: DictConfig, folder: Path, progress: Progress)
         max_new_tokens=options.max_new_tokens,
         batch_size=options.batch_size,
         limit=options.limit,
-        baselines=options.baselines,
+        baselines=open_baselines(cfg),
         embed=SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None,
         progress=progress,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.evaluation.answerer import Answerer
 from experiments.build import num_workers
 
 
@@ -23,6 +24,16 @@ def prepare(cfg: DictConfig) -> None:
     missing = [*missing_weights(cfg), *missing_data(cfg), *missing_benchmark(cfg)]
     if missing:
         raise FileNotFoundError(f"scale={cfg.scale.name} needs what is not here: {'; '.join(missing)}")
+    open_baselines(cfg)
+
+
+def open_baselines(cfg: DictConfig) -> list[Answerer]:
+    """The configured ones, in order, once all their weights are there: FileNotFoundError names those that are not."""
+    from depictqa.baselines.weights import fetch
+
+    baselines = [instantiate(options) for options in (cfg.baseline or {}).values()]
+    fetch(weights for baseline in baselines for weights in getattr(baseline, "weights", ()))
+    return baselines
 
 
 def build_synthetic(out: Path, options: dict[str, Any]) -> None:

@@ -29,11 +29,12 @@ def resumed(cfg: DictConfig, folder: Path) -> DictConfig:
     assert isinstance(saved, DictConfig)
     hydra = HydraConfig.get()
     for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
-        key = override.key_or_group
+        key, value = override.key_or_group, override.value()
         if key in FIXED and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
             raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
-        if key not in hydra.runtime.choices:
-            OmegaConf.update(saved, key, override.value(), force_add=False)
+        several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
+        if key not in hydra.runtime.choices and not several:
+            OmegaConf.update(saved, key, value, force_add=False)
     saved.resume = cfg.resume
     return saved
 

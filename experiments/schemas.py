@@ -146,7 +146,7 @@ class TrainerConfig:
 class EvaluationConfig:
     """`run` is the dotted name of the function that asks and scores, on which split and how. `root` is a folder of
     shards, null for the run's own data. `swap`: each pair also with A and B exchanged. `limit` bounds each benchmark's
-    samples with a reference, and those without; `baselines`: PSNR and SSIM beside the comparisons.
+    samples with a reference, and those without.
     `sentence_model`: a folder, for the confidence of long answers. `results`: a finished run's folder, to make its
     table again."""
 
@@ -158,9 +158,17 @@ class EvaluationConfig:
     limit: int | None = None
     max_new_tokens: int = 400
     batch_size: int = 32
-    baselines: bool = True
     sentence_model: str | None = None
     results: str | None = None
+
+
+@dataclass
+class ScoreMetricConfig:
+    """A row beside the model's: `depictqa.baselines.metric.ScoreMetric`. `batch_size` is images at once."""
+
+    _target_: str = MISSING
+    batch_size: int = 16
+    accelerator: str = "${trainer.accelerator}"
 
 
 @dataclass
@@ -216,6 +224,7 @@ class RunConfig:
     data: LoaderConfig = field(default_factory=LoaderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    baseline: dict[str, Any] = field(default_factory=dict)  # what stands beside the model's comparisons, by name
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
@@ -255,6 +264,7 @@ def register() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
     store.store(group="schema/data", name="mixture", node=MixtureConfig)
+    store.store(group="schema/baseline", name="metric", node=ScoreMetricConfig)
     store.store(group="schema/writer", name="rule", node=WriterConfig)
     store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
     store.store(group="model/prompt", name="short", node=PromptStyle)

@@ -35,7 +35,7 @@ def test_every_file_is_looked_at() -> None:
     groups = {name.split("/")[0] for name in OPTIONS}
     assert groups >= {
         "program", "experiment", "ablation", "scale", "model", "data", "trainer", "evaluation", "logger", "paths",
-        "writer",
+        "writer", "baseline",
     }  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def test_every_point_of_an_ablation_composes(name: str) -> None:
         ("evaluation", {"evaluation": {"spilt": "val"}}),
         ("logger", {"logger": {"wanb": True}}),
         ("writer", {"writer": {"modell": "x"}}),
+        ("baseline", {"baseline": {"psnr": {"batch_sizes": 3}}}),
     ],
 )
 def test_a_misspelt_key_in_an_experiment_fails_with_its_name(tmp_path: Path, place: str, wrong: dict) -> None:
@@ -97,6 +98,13 @@ def test_full_mix_has_all_sources_at_the_papers_repeats() -> None:
     data = resolved(composed("experiment=full_mix", "scale=paper"))["data"]
     assert sorted(data["sources"]) == ["detailed", "external", "templated"]
     assert data["repeats"] == {"templated": 1, "detailed": 20, "external": 2}
+
+
+def test_baselines_are_chosen_by_name() -> None:
+    assert list(composed().baseline) == ["psnr", "ssim"]
+    assert list(composed("baseline=[vif,niqe]").baseline) == ["vif", "niqe"]
+    assert resolved(composed("baseline=lpips", "trainer=cpu"))["baseline"]["lpips"]["accelerator"] == "cpu"
+    assert not composed("baseline=[]").baseline
 
 
 def test_model_sizes_are_configs_of_one_class() -> None:

@@ -189,7 +189,7 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
         f"model.language.tokenizer={folder}/tokenizer", f"hydra.run.dir={out}", "logger=csv", "data.batch_size=4",
         "trainer.accelerator=cpu", "trainer.threads=1", "trainer.max_epochs=2", "trainer.log_every=1",
         "trainer.checkpoint_every=2", "trainer.validations_per_epoch=2", "trainer.num_examples=1",
-        "evaluation.max_new_tokens=8", "evaluation.baselines=false", *more,
+        "evaluation.max_new_tokens=8", "baseline=[]", *more,
     ]  # fmt: skip
 
 
@@ -202,7 +202,10 @@ def losses_in(path: Path) -> dict[str, str]:
 
 def stop_after(step: int, how: signal.Signals, arguments: list[str], out: Path) -> int:
     """Starts a run, sends it a signal once `step` is logged; its exit code."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=out.parent)
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=out.parent,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while str(step) not in losses_in(out / "metrics.csv") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from depictqa.evaluation.answerer import ModelAnswerer
+from depictqa.evaluation.answerer import Answerer, ModelAnswerer
 from depictqa.evaluation.benchmark import HeldOutLoss, Questions, of_tasks
 from depictqa.evaluation.result import Result, read_results
 from depictqa.evaluation.runner import Progress, run
@@ -31,19 +31,16 @@ def evaluate_held_out(
     max_new_tokens: int = 400,
     batch_size: int = 16,
     limit: int | None = None,
-    baselines: bool = True,
+    baselines: Sequence[Answerer] = (),
     embed: Embedder | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Scores of the model, and of PSNR and SSIM on the same pairs, from the results left in
-    `folder/results/`.
+    """Scores of the model, and of `baselines` on the same pairs, from the results left in `folder/results/`.
 
     `samples` may be lazy. A task without samples has no benchmark; `limit` bounds each benchmark's samples
     with a reference, and those without. The loss takes every task's samples, content among them. `embed`
     gives long answers their confidence.
     """
-    from depictqa.baselines.pixel import baselines as pixel_metrics
-
     results: list[Result] = []
     answerer = ModelAnswerer(model, max_new_tokens, batch_size, embed=embed)
 
@@ -54,9 +51,8 @@ def evaluate_held_out(
         benchmark = Questions(str(task), of_tasks(samples, {task}, limit))
         if len(benchmark.samples):
             add(benchmark, answerer)
-            if task is Task.COMPARISON and baselines:
-                for metric in pixel_metrics():
-                    add(benchmark, metric)
+            for baseline in baselines if task is Task.COMPARISON else ():
+                add(benchmark, baseline)
     held_out = HeldOutLoss(of_tasks(samples, set(Task), limit))
     if not len(held_out.samples):
         raise ValueError("no held-out samples to evaluate on; build the test split (data.root, evaluation.split)")

@@ -53,7 +53,7 @@ def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str
     for column in ("with reference", "without", "all"):
         table.add_column(column, justify="right")
     if any(model != MODEL for _, model in scores):
-        table.caption = "Baselines need a reference and skip samples without one; their exact ties count half."
+        table.caption = "Baselines that need a reference skip samples without one; their exact ties count half."
         table.caption_justify = "left"
     previous = None
     for (benchmark, model), values in scores.items():
