@@ -10,7 +10,6 @@ Images are paths relative to the folder that the lines are about. An item of one
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,7 @@ from typing import Any
 
 from depictqa.questionnaire import FIELDS, Questionnaire
 from depictqa.sample import Slot
+from depictqa.whole_file import write_whole
 
 FACTORS = ("texture_damage", *FIELDS)
 """What the images of a pair are compared by; the overall preference stands beside them."""
@@ -127,13 +127,7 @@ def write_annotations(path: Path | str, annotations: Iterable[Annotation]) -> No
 
 def write_lines(path: Path | str, values: Iterable[Any]) -> None:
     """Replace a JSON-lines file as a whole: a reader sees the old lines or the new ones."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    write_whole(Path(path), "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
 
 
 _MEANING = {

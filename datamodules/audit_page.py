@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
@@ -12,6 +11,7 @@ from typing import Any
 
 from datamodules.audit import CLEAN, Audit, Counts
 from datamodules.distortions import CLASSES, SEVERITIES, severity_word
+from depictqa.whole_file import write_whole
 
 NUM_ANSWERS = 20  # brief answers shown, the commonest first
 STYLE = """
@@ -27,9 +27,7 @@ code { font-size: .85em; } .good { color: #14702e; } .bad { color: #a8201a; } .p
 
 def write_page(audit: Audit, root: Path, path: Path) -> Path:
     """The page under its name only when whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(render(audit, root), encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, render(audit, root))
     return path
 
 

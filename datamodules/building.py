@@ -26,9 +26,11 @@ from functools import partial as partial_of
 from pathlib import Path
 from typing import Any
 
+from datamodules.annotations import write_lines
 from datamodules.parts import Part, Rejected, count_samples, refuse_overlap
 from datamodules.shards import Shard, Written, cannot_write, encode_images, write_manifest
 from depictqa.image import ImageGeometry
+from depictqa.whole_file import write_whole
 
 RECORDS_PER_SHARD = 1000
 MAX_REJECTED = 0.01  # share of records that may be set apart
@@ -164,7 +166,7 @@ def _begin(partial: Path, plan: dict[str, Any]) -> None:
         return
     for entry in partial.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    _write_whole(path, json.dumps(plan))
+    write_whole(path, json.dumps(plan))
 
 
 def _fingerprint(
@@ -273,7 +275,7 @@ def _write_shard(job: _Job) -> _Report:
         report = _Report(shard.close(), rejected)
     finally:
         shard.abandon()
-    _write_whole(job.report, json.dumps(asdict(report)))
+    write_whole(job.report, json.dumps(asdict(report)))
     return report
 
 
@@ -305,10 +307,4 @@ def _finish(partial: Path, parts: Sequence[Part], reports: Sequence[_Report], jo
 
 
 def _write_rejected(path: Path, rejected: Sequence[Rejected]) -> None:
-    _write_whole(path, "".join(json.dumps(asdict(record), ensure_ascii=False) + "\n" for record in rejected))
-
-
-def _write_whole(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_lines(path, (asdict(record) for record in rejected))

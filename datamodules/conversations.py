@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from depictqa.prompt import IMAGE_MARKER
 from depictqa.sample import Turn
+
+
+def read_array(path: Path, what: str) -> list[Any]:
+    """A file's array of at least one record; `what` they are. ValueError names the file."""
+    try:
+        objects = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not JSON: {error}; copy it again") from error
+    if not isinstance(objects, list) or not objects:
+        raise ValueError(f"'{path}' holds no array of records; {what} are a JSON array of at least one object")
+    return objects
 
 
 def read_dialogue(value: Mapping[str, Any], where: str) -> tuple[Turn, ...]:

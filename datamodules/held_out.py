@@ -12,6 +12,12 @@ def position(name: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def check_share(held_out: float) -> None:
+    """ValueError where no reference would be left to train on, or the share is none."""
+    if not 0 <= held_out < 1:
+        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+
+
 def is_held_out(name: str, seed: int, share: float) -> bool:
     """Whether a reference is among the `share` that is kept from training."""
     return position(name, seed) < share

@@ -11,6 +11,7 @@ from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from datamodules.sources.synthetic import SETTINGS
 from depictqa.evaluation.held_out import METRICS, evaluate_held_out, score_folder, write_metrics
 from depictqa.evaluation.runner import Progress
 from depictqa.evaluation.score import Scores, flat_metrics
@@ -23,7 +24,6 @@ from experiments.prepare import build_synthetic, missing_benchmark, open_baselin
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
 
-SETTINGS = "synthetic.json"  # stands in finished embedded data: they are evaluated on as they are
 TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
 

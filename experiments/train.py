@@ -15,6 +15,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.whole_file import write_whole
 from experiments.prepare import open_data, prepare
 from experiments.resume import resumed, rewind_log
 
@@ -189,8 +190,5 @@ def quiet() -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_whole(path, text)

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.held_out import is_held_out
+from datamodules.held_out import check_share, is_held_out
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_folder, read_image
 from datamodules.records import Record, RecordSample
@@ -86,8 +86,7 @@ def parts(
     the files as they are. The share `held_out` of train's references goes to `val`. ValueError or FileNotFoundError
     for an unknown option or a folder that is not there; a triplet that lacks a file or a judgement is set apart.
     """
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+    check_share(held_out)
     if side is not None and side < 8:
         raise ValueError(f"side is {side}; give at least 8 px, or null to keep the files as they are")
     sets = [sets] if isinstance(sets, str) else sets  # `subsets=cnn` means that one

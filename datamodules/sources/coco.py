@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.conversations import read_text
-from datamodules.held_out import is_held_out
+from datamodules.held_out import check_share, is_held_out
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_file, need_folder, read_image
 from datamodules.records import Record, RecordSample, record_key
@@ -50,8 +50,7 @@ def parts(raw: Path, seed: int, year: int = 2017, sets: Sequence[str] = SETS, he
     photo that the captions do not know are set apart. ValueError or FileNotFoundError for a file that is not there or
     of another layout, and for unknown options.
     """
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+    check_share(held_out)
     if year not in YEARS:
         raise ValueError(f"COCO captions of {year} are unknown; choose from {', '.join(map(str, YEARS))}")
     if not sets or not set(sets) <= set(SETS):

@@ -6,7 +6,6 @@ them below a folder (`coco_images/000000442786.jpg`). Layouts as read by public 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.conversations import read_dialogue, read_text
-from datamodules.held_out import is_held_out
+from datamodules.conversations import read_array, read_dialogue, read_text
+from datamodules.held_out import check_share, is_held_out
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_folder, path_inside, read_image
 from datamodules.records import Record, RecordSample, record_key
@@ -45,13 +44,12 @@ def parts(
     A photo is looked for in `folders`, in turn. An object that is not one, or lacks its photo, is set apart.
     ValueError or FileNotFoundError for a file that is not there or no array.
     """
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+    check_share(held_out)
     need_folder(raw, "the folder that holds the JSON and the photos' folder")
     path = _find(raw, file)
     dialogues: dict[str, list[tuple[Turn, ...]]] = {}
     rejected: list[Rejected] = []
-    for number, value in enumerate(_read_json(path)):
+    for number, value in enumerate(read_array(path, "descriptions")):
         where = f"'{path}' record {number}"
         try:
             image, dialogue = _read(raw, value, where, folders)
@@ -81,16 +79,6 @@ def _find(raw: Path, file: str | None) -> Path:
         names = ", ".join(str(path.relative_to(raw)) for path in chosen[:5])
         raise ValueError(f"'{raw}' holds {len(chosen)} JSON files: {names}; say which (source.file)")
     return chosen[0]
-
-
-def _read_json(path: Path) -> list[Any]:
-    try:
-        objects = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}; get it again") from error
-    if not isinstance(objects, list) or not objects:
-        raise ValueError(f"'{path}' holds no array of records; descriptions are a JSON array of at least one object")
-    return objects
 
 
 def _read(raw: Path, value: Any, where: str, folders: Sequence[str]) -> tuple[str, tuple[Turn, ...]]:

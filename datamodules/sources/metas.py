@@ -8,15 +8,14 @@ and DQ-495K's distortion classes, functions and severities. Objects about the sa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from datamodules.conversations import read_dialogue, read_text, without_marker
-from datamodules.held_out import is_held_out
+from datamodules.conversations import read_array, read_dialogue, read_text, without_marker
+from datamodules.held_out import check_share, is_held_out
 from datamodules.meta_truth import truth_of
 from datamodules.parts import Part, Rejected
 from datamodules.raw import need_folder, path_inside, read_image
@@ -52,8 +51,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
     ones is a function of name and seed. An object whose images are missing or outside the root is set apart;
     ValueError or FileNotFoundError, naming file, record and field, for one that is no such object.
     """
-    if not 0 <= held_out < 1:
-        raise ValueError(f"held_out is {held_out}; give a share of at least 0 and below 1")
+    check_share(held_out)
     need_folder(raw, "the data root that holds images and metas")
     found: dict[tuple[str, str], list[MetaSample]] = {}
     rejected: dict[tuple[str, str], list[Rejected]] = {}
@@ -78,12 +76,7 @@ def parts(raw: Path, seed: int, held_out: float = 0.01) -> list[Part]:
 
 def read_metas(path: Path) -> tuple[str, list[MetaSample]]:
     """The split that a file is of, and its objects."""
-    try:
-        objects = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"'{path}' is not JSON: {error}; copy it again") from error
-    if not isinstance(objects, list) or not objects:
-        raise ValueError(f"'{path}' holds no array of records; metas are a JSON array of at least one object")
+    objects = read_array(path, "metas")
     for number, value in enumerate(objects):
         if not isinstance(value, dict):
             raise ValueError(f"'{path}' record {number}: expected an object, got {type(value).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from PIL import Image
 from datamodules.held_out import split_names
 from datamodules.parts import Part, Rejected
 from datamodules.raw import read_image
-from datamodules.records import Record, RecordSample
+from datamodules.records import Record, RecordSample, record_key
 from datamodules.shards import SPLITS
 from datamodules.sources.ratings import Published, RatedImage, Ratings
 from datamodules.writers import pools
@@ -142,10 +141,9 @@ def compare(raw: Path, seed: int, long_side: int | None, number: int, item: Comp
         for slots, single_word in zip(seen, item.single_word, strict=True)
     )
     if not item.reference:
-        return Record(f"{number:06d}", images, samples)
+        return Record(record_key(number, ""), images, samples)
     origin = PurePosixPath(item.reference)
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", origin.stem).strip("-")[:60]
-    return Record(f"{number:06d}-{stem}", images, samples, f"{item.dataset}/{origin.name.lower()}")
+    return Record(record_key(number, origin.stem), images, samples, f"{item.dataset}/{origin.name.lower()}")
 
 
 def _parts(

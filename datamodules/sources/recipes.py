@@ -66,9 +66,6 @@ class Maker:
     functions_per_class: int = 1
     num_wordings: int | None = None  # of questions that name a distortion; None for all
 
-    def make_all(self, numbers: Sequence[int], items: Sequence[Item]) -> list[Record]:
-        return [self.make(number, item) for number, item in zip(numbers, items, strict=True)]
-
     def make(self, number: int, item: Item) -> Record:
         """Record `number` of the plan: its own random numbers, so that it does not depend on the others."""
         rng = np.random.default_rng([*self.key, 1, number])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
 from pathlib import Path
 from typing import Any
+
+from depictqa.whole_file import write_whole
 
 
 class ReplyCache:
@@ -37,16 +37,3 @@ class ReplyCache:
     def _path(self, asked: dict[str, Any]) -> Path:
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:2] / f"{digest}.json"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file: a reader, and whoever comes after a kill, sees the old one or the new one."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}-{threading.get_ident()}")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -10,7 +10,6 @@ Every item has one line, whatever became of it: only `written` ones are texts to
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,9 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.annotations import Annotation, read_lines
+from datamodules.annotations import Annotation, read_lines, write_lines
 from datamodules.writers import pools, rules
-from datamodules.writers.cache import write_whole
 from datamodules.writers.check import Disagreement, disagreements
 from datamodules.writers.llm import Llm, ask_all
 from datamodules.writers.prompts import PLACEHOLDERS, fill, in_words
@@ -132,7 +130,7 @@ def read_drafts(path: Path | str) -> list[Draft]:
 
 def write_drafts(path: Path | str, drafts: Iterable[Draft]) -> None:
     """Replace the file as a whole."""
-    write_whole(Path(path), "".join(json.dumps(draft.to_json(), ensure_ascii=False) + "\n" for draft in drafts))
+    write_lines(path, (draft.to_json() for draft in drafts))
 
 
 def _prompt(item: Item, prompts: Mapping[str, str]) -> str:

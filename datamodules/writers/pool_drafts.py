@@ -9,11 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from datamodules.writers.cache import write_whole
 from datamodules.writers.llm import Llm, Unusable
 from datamodules.writers.pools import POOLS, wording_problem
 from datamodules.writers.prompts import fill
 from datamodules.writers.replies import Outcome
+from depictqa.whole_file import write_whole
 
 MAX_ROUNDS = 6  # requests for one pool: a model that has not found enough by then repeats itself
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.):])\s+")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from depictqa.evaluation.result import Result, read_results
 from depictqa.evaluation.runner import Progress, run
 from depictqa.evaluation.score import Scores, score_all
 from depictqa.sample import Sample, Task
+from depictqa.whole_file import write_whole
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -70,9 +70,4 @@ def score_folder(folder: Path) -> Scores:
 
 def write_metrics(path: Path, metrics: dict[str, float]) -> None:
     """Flat JSON, name -> number; whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(metrics, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, json.dumps(metrics, indent=2, allow_nan=False) + "\n")

@@ -27,7 +27,7 @@ PAIR = (Slot.A, Slot.B)
 
 
 def make(items: list[Item], split: str = "train", functions: int = 1) -> list[Record]:
-    return maker(split, functions).make_all(range(len(items)), items)
+    return [maker(split, functions).make(number, item) for number, item in enumerate(items)]
 
 
 def maker(split: str = "train", functions: int = 1) -> Maker:
