@@ -192,7 +192,7 @@ class WriterConfig:
 
 @dataclass
 class LlmWriterConfig(WriterConfig):
-    """A model behind the chat-completions API: settings of `datamodules.writers.llm.Llm`, and a prompt for each task.
+    """A model behind the chat-completions API: settings of `depictqa.chat.llm.Llm`, and a prompt for each task.
 
     There is no field for a key: `key_variable` names the variable of the environment that holds it.
     """

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     from datamodules.writers.drafts import Draft, Item
-    from datamodules.writers.llm import Llm
+    from depictqa.chat.llm import Llm
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -47,8 +47,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 def open_llm(cfg: DictConfig) -> Llm:
     """The model that `writer` names, with its cache."""
-    from datamodules.writers.cache import ReplyCache
-    from datamodules.writers.llm import Llm
+    from depictqa.chat.cache import ReplyCache
+    from depictqa.chat.llm import Llm
 
     writer = OmegaConf.to_container(cfg.writer, resolve=True)
     assert isinstance(writer, dict)
@@ -85,7 +85,7 @@ def in_order(items: Sequence[Item], drafts: Iterable[Draft]) -> list[Draft]:
 
 
 def metrics(drafts: Sequence[Draft]) -> dict[str, float]:
-    from datamodules.writers.replies import Outcome
+    from depictqa.chat.replies import Outcome
 
     counts = Counter(draft.outcome for draft in drafts)
     found = {f"items/{outcome}": float(counts[outcome]) for outcome in Outcome}
@@ -99,7 +99,7 @@ def report(out: Path, drafts: Sequence[Draft], llm: Llm | None = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from datamodules.writers.replies import Outcome
+    from depictqa.chat.replies import Outcome
 
     table = Table("outcome", "items", "with problems", "tokens in", "tokens out", "cost", title=f"drafts in {out}")
     for outcome in Outcome:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import yaml
 
-from datamodules.writers.llm import Llm, Unusable
 from datamodules.writers.pools import POOLS, wording_problem
 from datamodules.writers.prompts import fill
-from datamodules.writers.replies import Outcome
+from depictqa.chat.llm import Llm, Unusable
+from depictqa.chat.replies import Outcome
 from depictqa.whole_file import write_whole
 
 MAX_ROUNDS = 6  # requests for one pool: a model that has not found enough by then repeats itself

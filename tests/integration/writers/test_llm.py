@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from datamodules.writers.cache import ReplyCache
 from datamodules.writers.drafts import items_of, write_by_llm
-from datamodules.writers.llm import MAX_FAILED_IN_ROW, Llm, Unusable, ask_all
-from datamodules.writers.replies import Outcome
+from depictqa.chat.cache import ReplyCache
+from depictqa.chat.llm import MAX_FAILED_IN_ROW, Llm, Unusable, ask_all
+from depictqa.chat.replies import Outcome
 
 PROMPTS = {"description": "{questionnaire}\n{question}", "reasoning": "{questionnaire}\n{question}"}
 NUM_ITEMS = 200

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from datamodules.annotations import Annotation
-from datamodules.writers.cache import ReplyCache
 from datamodules.writers.check import Disagreement
 from datamodules.writers.drafts import Draft, items_of, read_drafts, write_by_rule, write_drafts
-from datamodules.writers.llm import Llm
 from datamodules.writers.prompts import fill, in_words
-from datamodules.writers.replies import Outcome
+from depictqa.chat.cache import ReplyCache
+from depictqa.chat.llm import Llm
+from depictqa.chat.replies import Outcome
 from depictqa.questionnaire import Level, Overall, Questionnaire
 from depictqa.sample import Slot, Task
 

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from datamodules.writers.cache import ReplyCache
-from datamodules.writers.pace import Pace, Stopped
-from datamodules.writers.replies import BrokenReply, Outcome, Reply, read_reply
+from depictqa.chat.cache import ReplyCache
+from depictqa.chat.pace import Pace, Stopped
+from depictqa.chat.replies import BrokenReply, Outcome, Reply, read_reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 NO_KEY = "none"  # what a server that needs no key is sent: the client insists on one

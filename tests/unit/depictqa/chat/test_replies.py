@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.writers.cache import ReplyCache, write_whole
-from datamodules.writers.llm import retry_after
-from datamodules.writers.pace import Pace, Stopped
-from datamodules.writers.replies import BrokenReply, Outcome, Reply, read_reply
+from depictqa.chat.cache import ReplyCache, write_whole
+from depictqa.chat.llm import retry_after
+from depictqa.chat.pace import Pace, Stopped
+from depictqa.chat.replies import BrokenReply, Outcome, Reply, read_reply
 
 
 def body(content: object, finish: str = "stop", **more: object) -> str:
