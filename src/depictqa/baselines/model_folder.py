@@ -28,6 +28,7 @@ def find_model(path: str, owner: str) -> Path:
 
 
 def _from_hub(hub_id: str, owner: str) -> Path:
+    from httpx import HTTPError
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -47,7 +48,7 @@ def _from_hub(hub_id: str, owner: str) -> Path:
             if not _lacking(folder):
                 return folder
             failure = f"the hub's has no {_lacking(folder)}"
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError) as error:
             failure = " ".join(str(error).split())[:200] or type(error).__name__
     raise FileNotFoundError(
         f"baseline '{owner}': model '{hub_id}' was looked for in {constants.HF_HUB_CACHE} and cannot be downloaded "
