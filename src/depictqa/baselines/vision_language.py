@@ -53,7 +53,7 @@ class VisionLanguage:
     _largest: int | None = field(default=None, init=False, repr=False)
 
     def check(self) -> None:
-        """One line, before anything long runs, where an option is wrong or the model is not there."""
+        """One line, before anything long runs, where an option is wrong, the model is not there or it takes no images."""
         if self.layout not in LAYOUTS:
             raise ValueError(
                 f"baseline '{self.name}' has no layout '{self.layout}' (baseline.{self.name}.layout); "
@@ -69,7 +69,7 @@ class VisionLanguage:
                 f"baseline '{self.name}': the template '{self.template}' lacks {{images}} or {{question}} "
                 f"(baseline.{self.name}.template)"
             )
-        _ = self.folder
+        _ = self.processor
 
     @cached_property
     def folder(self) -> Any:
@@ -85,9 +85,10 @@ class VisionLanguage:
     def processor(self) -> Any:
         from transformers import AutoProcessor
 
+        folder = self.folder
         try:
-            processor = AutoProcessor.from_pretrained(self.folder)
-        except (OSError, ValueError, KeyError) as error:
+            processor = AutoProcessor.from_pretrained(folder)
+        except (OSError, ValueError, KeyError, ImportError) as error:
             raise self._unfit("processor", error) from error
         tokenizer = getattr(processor, "tokenizer", None)
         if tokenizer is None or getattr(processor, "image_processor", None) is None:

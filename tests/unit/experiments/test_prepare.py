@@ -23,16 +23,19 @@ def test_baselines_are_opened_in_order_with_their_options():
     assert opened("baseline=[]") == []
 
 
-def test_other_models_and_answers_are_opened_with_their_options(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").touch()
+def test_answers_are_opened_by_path(tmp_path):
     (tmp_path / "lamm.jsonl").write_text('{"key": "a", "prediction": "A"}')
-    options = ["baseline=[transformers,lamm_vicuna]", f"path={tmp_path}", "evaluation.max_new_tokens=7"]
-    model, answers = opened(*options, f"baseline.lamm_vicuna.path={tmp_path}/lamm.jsonl")
-    assert (model.name, model.max_new_tokens, model.layout) == ("transformers", 7, "interleaved")
+    (answers,) = opened("baseline=lamm_vicuna", f"baseline.lamm_vicuna.path={tmp_path}/lamm.jsonl")
     assert answers.name == "lamm_vicuna"
     (answers,) = opened("baseline=answers", f"path={tmp_path}/lamm.jsonl")
     assert answers.name == "lamm"
+
+
+def test_a_folder_that_holds_no_vision_language_model_is_said_before_anything_runs(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ValueError, match="baseline 'transformers'.*opens as no processor"):
+        opened("baseline=transformers", f"path={tmp_path}")
 
 
 def test_a_model_that_is_not_there_is_named_with_its_key(tmp_path, monkeypatch):

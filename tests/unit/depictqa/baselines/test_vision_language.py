@@ -178,11 +178,11 @@ def test_what_is_wrong_is_said_in_one_line(llava: Path, tmp_path: Path) -> None:
             opened(llava, **options)
         assert "\n" not in str(found.value)
     with pytest.raises(ValueError, match=r"no chat template.*baseline\.tiny\.template"):
-        opened(llava, template=None).answer([make_sample()])
+        opened(llava, template=None)
     with pytest.raises(ValueError, match=r"baseline\.tiny\.path=DIR_OR_HUB_ID"):
         VisionLanguage("tiny", None).check()
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="opens as no processor") as found:
-        opened(tmp_path).answer([make_sample()])
+        opened(tmp_path)
     assert "\n" not in str(found.value)
