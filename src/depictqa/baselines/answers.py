@@ -47,7 +47,6 @@ class Answers:
     """
 
     needs_reference: ClassVar[bool] = False
-    tasks: ClassVar[frozenset[Task] | None] = None
 
     def __init__(self, path: str | Path | None, name: str | None = None) -> None:
         self.path = path
@@ -70,6 +69,12 @@ class Answers:
         return models[0] if models else Path(str(self.path)).stem
 
     @cached_property
+    def tasks(self) -> frozenset[Task] | None:
+        """Those of the lines where every line says its own; None, for all, where one leaves it open."""
+        found = {answer.task for answers in self.by_key.values() for answer in answers}
+        return None if None in found else frozenset(Task(task) for task in found if task is not None)
+
+    @cached_property
     def by_key(self) -> dict[str, list[Answer]]:
         row = self.given_name or "answers"
         if self.path is None:
@@ -86,7 +91,7 @@ class Answers:
         return found
 
     def cover(self, samples: Sequence[Sample]) -> int:
-        """How many samples have an answer; tells, without opening an image, of those that have none.
+        """How many of a benchmark's samples have an answer; tells, without opening an image, of those that have none.
 
         ValueError where none has: the file is of another benchmark.
         """

@@ -53,7 +53,7 @@ class VisionLanguage:
     _largest: int | None = field(default=None, init=False, repr=False)
 
     def check(self) -> None:
-        """One line, before anything long runs, where an option is wrong, the model is not there or it takes no images."""
+        """One line, before anything long runs, where an option is wrong, or no model of images and text is there."""
         if self.layout not in LAYOUTS:
             raise ValueError(
                 f"baseline '{self.name}' has no layout '{self.layout}' (baseline.{self.name}.layout); "

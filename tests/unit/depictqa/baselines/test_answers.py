@@ -56,6 +56,8 @@ def test_one_key_with_and_without_a_reference(tmp_path: Path) -> None:
     )
     texts = [reply.text for reply in Answers(path).answer([full, plain, described])]
     assert texts == ["full", "plain", ""]
+    assert Answers(path).tasks == {Task.COMPARISON}
+    assert Answers(written(tmp_path / "y.jsonl", {"key": "k", "prediction": "any"})).tasks is None
 
 
 def test_what_has_no_answer_counts_as_wrong_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
