@@ -28,11 +28,16 @@ def prepare(cfg: DictConfig) -> None:
 
 
 def open_baselines(cfg: DictConfig) -> list[Answerer]:
-    """The configured ones, in order, once all their weights are there: FileNotFoundError names those that are not."""
+    """The configured ones, in order, once all their weights are there: FileNotFoundError names those that are not.
+
+    One that has a `check` looks for its own model or file."""
     from depictqa.baselines.weights import fetch
 
     baselines = [instantiate(options) for options in (cfg.baseline or {}).values()]
     fetch(weights for baseline in baselines for weights in getattr(baseline, "weights", ()))
+    for baseline in baselines:
+        if hasattr(baseline, "check"):
+            baseline.check()
     return baselines
 
 

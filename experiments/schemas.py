@@ -172,6 +172,31 @@ class ScoreMetricConfig:
 
 
 @dataclass
+class VisionLanguageConfig:
+    """Another multimodal language model: settings of `depictqa.baselines.vision_language.VisionLanguage`. `path` is a
+    folder or a hub id, `batch_size` samples at once."""
+
+    _target_: str = "depictqa.baselines.vision_language.VisionLanguage"
+    name: str = MISSING
+    path: str | None = None
+    layout: str = "interleaved"
+    template: str | None = None
+    max_new_tokens: int = "${evaluation.max_new_tokens}"  # type: ignore[assignment]
+    batch_size: int = 8
+    dtype: str = "auto"
+    accelerator: str = "${trainer.accelerator}"
+
+
+@dataclass
+class AnswersConfig:
+    """Answers made elsewhere: `depictqa.baselines.answers.Answers`. `path` is a file of lines or a folder of them."""
+
+    _target_: str = "depictqa.baselines.answers.Answers"
+    name: str | None = None
+    path: str | None = None
+
+
+@dataclass
 class LoggerConfig:
     """Metrics go to `metrics.csv` always, and to W&B where `wandb` is on: offline unless there is a login.
 
@@ -236,6 +261,7 @@ class RunConfig:
     resume: str | None = None  # a run's folder
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
+    path: str | None = None  # of baseline=answers: a file or folder; of baseline=transformers: a folder or a hub id
     # assess
     image: str | None = None
     reference: str | None = None
@@ -265,6 +291,8 @@ def register() -> None:
     store.store(group="schema/data", name="source", node=SourceConfig)
     store.store(group="schema/data", name="mixture", node=MixtureConfig)
     store.store(group="schema/baseline", name="metric", node=ScoreMetricConfig)
+    store.store(group="schema/baseline", name="vision_language", node=VisionLanguageConfig)
+    store.store(group="schema/baseline", name="answers", node=AnswersConfig)
     store.store(group="schema/writer", name="rule", node=WriterConfig)
     store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
     store.store(group="model/prompt", name="short", node=PromptStyle)

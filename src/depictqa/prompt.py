@@ -13,7 +13,7 @@ from depictqa.sample import Slot, Task, Turn
 
 NAMES = {Slot.REFERENCE: "Reference Image", Slot.A: "Image A", Slot.B: "Image B"}
 TAGS = {Slot.REFERENCE: "Img-Reference", Slot.A: "Img-A", Slot.B: "Img-B"}
-PLAIN_TAG = "Img"
+PLAIN_NAME, PLAIN_TAG = "Image", "Img"
 IMAGE_MARKER = "<image>"
 
 
@@ -77,6 +77,18 @@ def render(task: Task, slots: Collection[Slot], dialogue: Sequence[Turn], style:
     return pieces
 
 
+def image_names(slots: Collection[Slot]) -> dict[Slot, str]:
+    """What each image is called, in the order of the prompt: one image to assess is neither A nor B."""
+    alone = len([slot for slot in slots if slot is not Slot.REFERENCE]) == 1
+    ordered = (slot for slot in Slot if slot in slots)
+    return {slot: PLAIN_NAME if alone and slot is not Slot.REFERENCE else NAMES[slot] for slot in ordered}
+
+
+def without_marker(question: str) -> str:
+    """Without `<image>`, by which some data say where the picture stands."""
+    return question.replace(f"{IMAGE_MARKER}\n", "").replace(f"\n{IMAGE_MARKER}", "").replace(IMAGE_MARKER, "")
+
+
 def _images(task: Task, slots: Collection[Slot], style: PromptStyle) -> list[Piece]:
     """System text and images; the last piece is text, to which the first question is joined."""
     if task is Task.CONTENT:
@@ -92,11 +104,8 @@ def _images(task: Task, slots: Collection[Slot], style: PromptStyle) -> list[Pie
     system = _join(style.system, style.quality, style.reference if Slot.REFERENCE in slots else "")
     pieces: list[Piece] = []
     text = system + style.block
-    alone = len([slot for slot in slots if slot is not Slot.REFERENCE]) == 1
-    for slot in (slot for slot in Slot if slot in slots):
-        unnamed = alone and slot is not Slot.REFERENCE  # one image to assess is neither A nor B
-        name = "Image" if unnamed else NAMES[slot]
-        tag = TAGS[slot] if style.unique_tags and not unnamed else PLAIN_TAG
+    for slot, name in image_names(slots).items():
+        tag = TAGS[slot] if style.unique_tags and name != PLAIN_NAME else PLAIN_TAG
         pieces += [Text(f"{text}{name}: <{tag}>"), ImageSlot(slot)]
         text = f"</{tag}>{style.block}"
     return [*pieces, Text(text + style.user)]
@@ -105,7 +114,7 @@ def _images(task: Task, slots: Collection[Slot], style: PromptStyle) -> list[Pie
 def _question(task: Task, turn: Turn, style: PromptStyle) -> str:
     question = turn.question
     if task is Task.CONTENT:
-        question = question.replace(f"{IMAGE_MARKER}\n", "").replace(f"\n{IMAGE_MARKER}", "").replace(IMAGE_MARKER, "")
+        question = without_marker(question)
     after = "" if task is Task.CONTENT and style.content_in_user else style.after_question
     return f"{question}{after}{style.before_answer}{style.assistant}"
 

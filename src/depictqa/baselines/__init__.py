@@ -1,1 +1,1 @@
-"""Score metrics that answer the model's own questions, so that their rows stand beside its row."""
+"""Who stands beside the model under test: score metrics and other multimodal language models, asked the same."""

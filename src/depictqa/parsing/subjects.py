@@ -18,21 +18,28 @@ _NEITHER = re.compile(
 )
 
 
-def _name(letter: str, ordinal: str, side: str) -> re.Pattern[str]:
-    """`Image A`, `the first image`, or a lone capital where it cannot be an article."""
+def _name(letter: str, number: str, ordinal: str, side: str, turn: str) -> re.Pattern[str]:
+    """`Image A`, `image #1`, `the first image`, `the one on the left`, `the former`, or a lone capital where it cannot
+    be an article: before a verb or punctuation, or behind a word such as `than`.
+    """
     noun = r"(?:image|picture|photo|one|option)"
-    verb = r"(?:is|has|shows|looks|suffers|exhibits|appears|remains|contains|was|wins|over|better)"
+    verb = r"(?:is|has|shows|looks|suffers|exhibits|appears|remains|contains|was|wins|over|better than)"
+    digit, word = number.split("|")
     return re.compile(
-        rf"\b(?:the )?(?i:image|picture|photo|option)[ -]{letter}\b|\b(?:[Tt]he )?(?:{ordinal}|{side})[ -]{noun}\b"
+        rf"\b(?:the )?(?i:image|picture|photo|option)[ -]#?(?:{letter}|{digit})\b(?!\.\d)"
+        rf"|\b(?:the )?(?i:image|picture|photo|option) {word}(?= {verb}\b|[.,;:!?]|$)"
+        rf"|\b(?:[Tt]he )?(?:{ordinal}|{side})[ -]{noun}\b|\b(?:[Tt]he )?{noun} on the {side}\b"
+        rf"|\b[Oo]n the {side}, the {noun}\b|\b[Tt]he {turn}(?: {noun})?\b"
         rf"|\b{letter}(?=['’]s\b| {verb}\b)"
-        rf"|\b(?i:image) {letter.lower()}(?=['’]s\b|[.,;:!?)]|$| {verb}\b)"
-        rf"|(?:(?<=\bof )|(?<=\bin )){letter}(?=[,.;:!?)]|$| (?:and|is|are|was|but|while|or|to)\b)"
+        rf"|(?<![\w.'’-]){letter}(?=[,;:!?)\]}}<]| - |\.?\s*$|\.\s)"
+        rf"|\b(?i:image) {letter.lower()}(?=['’]s\b|[.,;:!?)]|$| {verb}\b)|(?<=: ){letter.lower()}(?=[,)\]}}]|$)"
+        rf"|(?:(?<=\bof )|(?<=\bin )){letter}(?= (?:and|is|are|was|but|while|or|to)\b)"
         rf"|(?:(?<=\bthan )|(?<=\bover )|(?<=\bprefer )|(?<=\bchoose )|(?<=\bpick )){letter}\b"
     )
 
 
-_A = _name("A", "[Ff]irst", "[Ll]eft")
-_B = _name("B", "[Ss]econd", "[Rr]ight")
+_A = _name("A", "1|one", "[Ff]irst", "[Ll]eft", "former")
+_B = _name("B", "2|two", "[Ss]econd", "[Rr]ight", "latter")
 
 _STOP = re.compile(r"[.;!?]+(?=\s|$)")
 _CONJUNCTION = re.compile(
@@ -47,7 +54,7 @@ MARKER = re.compile(r"§(a|b|both)\b")
 def mark_subjects(text: str) -> str:
     """Normalised text with the images' names replaced by markers."""
     text = re.sub(r"\s*\n+\s*", ". ", text.strip())
-    text = re.sub(r"[*_`\"“”]", "", text)
+    text = re.sub(r"[*`\"“”]", "", text).replace("_", " ")
     text = _NEITHER.sub(r"§both \1 no", _BOTH.sub("§both", text))
     return normalise(_B.sub("§b", _A.sub("§a", text)))
 

@@ -23,6 +23,30 @@ def test_baselines_are_opened_in_order_with_their_options():
     assert opened("baseline=[]") == []
 
 
+def test_answers_are_opened_by_path(tmp_path):
+    (tmp_path / "lamm.jsonl").write_text('{"key": "a", "prediction": "A"}')
+    (answers,) = opened("baseline=lamm_vicuna", f"baseline.lamm_vicuna.path={tmp_path}/lamm.jsonl")
+    assert answers.name == "lamm_vicuna"
+    (answers,) = opened("baseline=answers", f"path={tmp_path}/lamm.jsonl")
+    assert answers.name == "lamm"
+
+
+def test_a_folder_that_holds_no_vision_language_model_is_said_before_anything_runs(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ValueError, match="baseline 'transformers'.*opens as no processor"):
+        opened("baseline=transformers", f"path={tmp_path}")
+
+
+def test_a_model_that_is_not_there_is_named_with_its_key(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"llava-hf/llava-1\.5-7b-hf.*baseline\.llava_1_5\.path=DIR"):
+        opened("baseline=llava_1_5")
+    with pytest.raises(ValueError, match=r"baseline\.transformers\.path"):
+        opened("baseline=transformers")
+
+
 def test_all_that_is_missing_is_said_before_anything_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
