@@ -8,7 +8,8 @@ from rich.table import Table
 
 from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.score import FULL, NONE, Scores
-from depictqa.evaluation.votes import ANSWER, HIGH, HUMANS, LOW, MAJORITY, OVERALL, PREFIX, SCORES, TWO_AFC
+from depictqa.evaluation.votes import ANSWER, HUMANS, MAJORITY, OVERALL, PREFIX, SCORES, TWO_AFC
+from depictqa.metrics.bootstrap import HIGH, LOW
 
 _HUMAN_WORDS = {
     "human": "human (plug-in)",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import TIE
-from depictqa.metrics.bootstrap import mean_interval
+from depictqa.metrics.bootstrap import HIGH, LOW, mean_interval
 from depictqa.metrics.two_afc import human_points, triplet_points
 from depictqa.sample import Task
 
@@ -21,7 +21,6 @@ ANSWER, SCORES = "answer", "scores"
 """What picks an image: what was read from the words, or the larger of the scores (a model's A against B in logits)."""
 TWO_AFC, MAJORITY = "two_afc", "majority_accuracy"
 HUMANS = ("human", "human_leave_one_out", "ceiling")
-LOW, HIGH = "_low", "_high"
 PREFIX = "votes"
 
 _NO_ANSWER = (float("nan"), float("nan"))
