@@ -236,13 +236,15 @@ class RunConfig:
     resume: str | None = None  # a run's folder
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
+    # report
+    runs: Any = None  # folders of runs, one or a list: all results/*.jsonl in them, at any depth
     # assess
     image: str | None = None
     reference: str | None = None
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build, write, and the pages
+    # build, write, report (a folder; `report` in the first of `runs`), and the pages
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None

@@ -90,7 +90,7 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     if task is Task.IDENTIFICATION:
         metrics |= _by_number(results)
     if task is Task.REASONING:
-        metrics |= {f"conclusion_{name}": v for name, v in _better(results).items() if name != "n"}
+        metrics |= {f"conclusion_{name}": v for name, v in _better(results).items()}
     confidences = [result.confidence for result in results if result.confidence is not None]
     if confidences:
         metrics["mean_confidence"] = _mean(confidences)

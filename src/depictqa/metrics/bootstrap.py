@@ -6,8 +6,8 @@ import numpy as np
 
 CONFIDENCE = 0.95
 NUM_RESAMPLES = 2000
-LOW, HIGH = "_low", "_high"
-"""What the names of an interval's ends add to their figure's."""
+LOW, HIGH, COUNT = "_low", "_high", "_n"
+"""What the names of an interval's ends, and of the number of items, add to their figure's."""
 
 
 def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE, seed: int = 0) -> tuple[float, float]:

@@ -76,8 +76,8 @@ def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float
 def calibration_metrics(confidence: ArrayLike, correct: ArrayLike) -> dict[str, float]:
     """Flat figures: `ece`, `aurc` beside `aurc_best` (of a confidence that puts every right answer first), and
     `accuracy_<low>-<high>` (with the ends of its 95 % bootstrap interval, `..._low` and `..._high`),
-    `confidence_<low>-<high>` (their mean) and `n_<low>-<high>` of each bin that holds an answer. Nothing for no answers.
-    """
+    `confidence_<low>-<high>` (their mean) and `n_<low>-<high>` of each bin that holds an answer. Nothing for no
+    answers."""
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if not sure.size and not right.size:
         return {}

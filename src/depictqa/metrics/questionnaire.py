@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 
-from depictqa.metrics.bootstrap import HIGH, LOW, share_interval
+from depictqa.metrics.bootstrap import COUNT, HIGH, LOW, share_interval
 from depictqa.questionnaire import FIELDS
 
 ASKED = (*FIELDS, "overall", "texture_damage")
@@ -30,8 +30,8 @@ def field_accuracy(
     asked. `field_accuracy_constant` is what the mean would be for a text that always states each field's most
     frequent true level: most fields of most images are undistorted, so that is the figure to beat, not 1/3.
 
-    `field_accuracy_low` and `_high` are the ends of its 95 % bootstrap interval over answers; `answers` says which
-    images one answer speaks of, else each is alone.
+    `field_accuracy_low` and `_high` are the ends of its 95 % bootstrap interval over answers, `_n` their number;
+    `answers` says which images one answer speaks of, else each is alone.
     """
     assert len(stated) == len(truth), (len(stated), len(truth))
     metrics: dict[str, float] = {}
@@ -62,7 +62,7 @@ def distortion_accuracy(
     |true|)` over the same images, DepictQA-v2's accuracy for several distortions. `clean_accuracy`: share of
     undistorted images of which none is named. `distortion_f1`: F1 of each class that is true or named
     anywhere, averaged over classes. None (a text that could not be parsed) names nothing, and is wrong for
-    clean images too. The first three have the ends of their intervals, `_low` and `_high`, as `field_accuracy` has.
+    clean images too. The first three have their intervals and numbers as `field_accuracy` has.
     """
     assert len(named) == len(truth), (len(named), len(truth))
     said = [(n, set(n or ()), set(t)) for n, t in zip(named, truth, strict=True)]
@@ -107,4 +107,4 @@ def _interval(
     np.add.at(right, place, np.nan_to_num(found).T)
     np.add.at(asked, place, ~np.isnan(found).T)
     low, high = share_interval(right, asked)
-    return {f"{name}{LOW}": low, f"{name}{HIGH}": high}
+    return {f"{name}{LOW}": low, f"{name}{HIGH}": high, f"{name}{COUNT}": float((asked.sum(axis=1) > 0).sum())}
