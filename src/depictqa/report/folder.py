@@ -16,7 +16,7 @@ MARKDOWN, LATEX, HTML, TABLES, PLOTS = "report.md", "report.tex", "report.html",
 PARTS = frozenset({MARKDOWN, LATEX, HTML, TABLES, PLOTS})
 
 Plot = tuple[str, str, bytes]
-"""A file's name without its ending, a title, a PNG."""
+"""What to name its file after, a title, a PNG."""
 
 
 @contextmanager
@@ -49,21 +49,27 @@ def write_report(
 ) -> None:
     """Into an empty folder; plots' titles and `lines` are shown as they are."""
     (folder / TABLES).mkdir()
-    for table in tables:
-        _write(folder / TABLES / f"{file_name(table.name)}.csv", csv.render(table))
+    for table, name in zip(tables, file_names([table.name for table in tables]), strict=True):
+        _write(folder / TABLES / f"{name}.csv", csv.render(table))
     if plots:
         (folder / PLOTS).mkdir()
-    for name, _, png in plots:
-        (folder / PLOTS / f"{name}.png").write_bytes(png)
-    images = [(plot_title, f"{PLOTS}/{name}.png") for name, plot_title, _ in plots]
+    images = []
+    for (_, plot_title, png), name in zip(plots, file_names([name for name, *_ in plots]), strict=True):
+        images.append((plot_title, f"{PLOTS}/{name}.png"))
+        (folder / images[-1][1]).write_bytes(png)
     _write(folder / MARKDOWN, markdown.document(title, tables, images))
     _write(folder / LATEX, latex.document(tables))
     _write(folder / HTML, html.page(title, lines, tables, [(plot_title, png) for _, plot_title, png in plots]))
 
 
-def file_name(name: str) -> str:
-    """A benchmark may have any name, a file may not."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._") or "table"
+def file_names(names: Sequence[str]) -> list[str]:
+    """A benchmark may have any name, a file may not: a plain and different one for each."""
+    found: list[str] = []
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9.-]+", "_", name).strip("._")[:100] or "table"
+        number = sum(re.sub(r"~\d+$", "", other).lower() == plain.lower() for other in found)
+        found.append(f"{plain}~{number + 1}" if number else plain)
+    return found
 
 
 def _check(out: Path) -> None:

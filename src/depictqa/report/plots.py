@@ -26,7 +26,7 @@ def reliability(title: str, methods: Mapping[str, Answers]) -> bytes:
         x, y = [one.confidence for one in bins], [one.accuracy for one in bins]
         axes.plot(x, y, color=color, linewidth=1.4, alpha=0.8, zorder=2)
         axes.scatter(x, y, s=[12 + 260 * one.n / len(sure) for one in bins], color=color, alpha=0.85, zorder=3, lw=0)
-        axes.plot([], [], color=color, marker="o", markersize=5, label=f"{name}, n={len(sure):,}")
+        axes.plot([], [], color=color, marker="o", markersize=5, label=f"{_plain(name)}, n={len(sure):,}")
     axes.set(xlabel="mean confidence of a bin", ylabel="accuracy", xlim=(0, 1.02), ylim=(-0.02, 1.02))
     return _png(figure, axes)
 
@@ -36,7 +36,7 @@ def risk_over_coverage(title: str, methods: Mapping[str, Answers]) -> bytes:
     figure, axes = _figure(title)
     for (name, (sure, right)), color in zip(methods.items(), _colors(len(methods)), strict=True):
         coverage, risk = risk_coverage(sure, right)
-        axes.plot(coverage, risk, color=color, linewidth=1.6, label=f"{name}, AURC {_aurc(sure, right)}")
+        axes.plot(coverage, risk, color=color, linewidth=1.6, label=f"{_plain(name)}, AURC {_aurc(sure, right)}")
         axes.axhline(float(risk[-1]), color=color, linewidth=0.8, linestyle=":", alpha=0.7)
     axes.set(xlabel="coverage: share of the answers, surest first", ylabel="risk: share of errors", xlim=(0, 1.02))
     axes.set_ylim(bottom=-0.02)
@@ -45,6 +45,11 @@ def risk_over_coverage(title: str, methods: Mapping[str, Answers]) -> bytes:
 
 def _aurc(sure: Sequence[float], right: Sequence[bool]) -> str:
     return f"{area_under_risk_coverage(sure, right):.3f}"
+
+
+def _plain(text: str) -> str:
+    """Without formulas, and not hidden from the legend as names that begin with `_` are."""
+    return text.replace("$", r"\$").lstrip("_")
 
 
 def _colors(num: int) -> list[str]:
@@ -56,7 +61,7 @@ def _figure(title: str) -> tuple[Any, Any]:
 
     figure = Figure(figsize=(5.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    axes.set_title(title.replace("$", r"\$"), fontsize=10, loc="left")
+    axes.set_title(_plain(title), fontsize=10, loc="left")
     axes.grid(color="0.92", linewidth=0.8)
     axes.set_axisbelow(True)
     return figure, axes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from depictqa.report import plots
 from depictqa.report.confidence import confidence_table, curves
 from depictqa.report.correlations import correlation_table
-from depictqa.report.folder import Plot, file_name
+from depictqa.report.folder import Plot
 from depictqa.report.identification import identification_table
 from depictqa.report.published import method_name
 from depictqa.report.runs import Measured
@@ -60,5 +60,5 @@ def confidence_plots(measured: Sequence[Measured]) -> list[Plot]:
         kinds = {"reliability": plots.reliability, "risk_coverage": plots.risk_over_coverage}
         for kind, draw in kinds.items():
             title = f"{benchmark}: {kind.replace('_', ' and ')}"
-            found.append((f"{kind}_{file_name(benchmark)}", title, draw(title, methods)))
+            found.append((f"{kind}_{benchmark}", title, draw(title, methods)))
     return found

@@ -136,8 +136,11 @@ class Table:
             columns = range(start, start + width)
             part = self.selected(range(len(self.head)), columns)
             rows = tuple(row for row in part.rows if any(cell.value is not None for cell in row.cells))
-            tables.append(replace(part, title=f"{self.title}: {group}", rows=rows, notes=()))
             start += width
+            if rows:
+                tables.append(
+                    replace(part, title=f"{self.title}: {group}" if group else self.title, rows=rows, notes=())
+                )
         return [*tables[:-1], replace(tables[-1], notes=self.notes)]
 
     def selected(self, heads: Sequence[int], columns: Sequence[int]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from depictqa.report.table import MARK, Cell, Row, Table
@@ -20,6 +21,8 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a row it would be an option of the row before it
+    "]": "{]}",
     MARK: r"\dag{}",
 }
 _PREAMBLE = "% needs \\usepackage{booktabs,graphicx}; rows marked with a dagger were published elsewhere\n"
@@ -36,7 +39,7 @@ def render(table: Table) -> str:
     lines = [
         r"\begin{table*}[t]",
         r"\centering",
-        rf"\caption{{{escape(table.title)}}}\label{{tab:{escape(table.name)}}}",
+        rf"\caption{{{escape(table.title)}}}\label{{tab:{_label(table.name)}}}",
         r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * num_heads}{'r' * len(table.columns)}}}",
         r"\toprule",
@@ -53,6 +56,10 @@ def render(table: Table) -> str:
 
 def document(tables: Sequence[Table]) -> str:
     return _PREAMBLE + "\n" + "\n".join(map(render, tables))
+
+
+def _label(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", name)
 
 
 def _headings(table: Table, num_heads: int) -> list[str]:
