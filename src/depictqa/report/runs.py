@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from depictqa.evaluation.held_out import RESULTS
@@ -46,11 +47,16 @@ class Measured:
         """The figures of one task `where` (`full_reference`, `no_reference`, or of all results), named without
         both."""
         wanted = {FULL: (True,), NONE: (False,)}.get(where, (True, False))
-        tasks = {r.task for r in self.results if r.swap_of is None and r.full_reference in wanted}
+        tasks = {one for one, full_reference in self._asked if full_reference in wanted}
         if task not in tasks:
             return {}
         start = (f"{where}/" if where else "") + (f"{task}/" if len(tasks) > 1 else "")
         return {name.removeprefix(start): v for name, v in self.figures.items() if name.startswith(start)}
+
+    @cached_property
+    def _asked(self) -> set[tuple[Task, bool]]:
+        """Tasks, with a reference and without."""
+        return {(result.task, result.full_reference) for result in self.results if result.swap_of is None}
 
 
 def read_runs(folders: Sequence[Path]) -> list[Measured]:

@@ -24,7 +24,7 @@ thead tr:last-child th { border-bottom: 1px solid #1f2328; }
 th.group { text-align: center; border-bottom: 1px solid #9aa4af; }
 tbody tr + tr td { border-top: 1px solid #e7eaee; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.number small { display: block; color: #6b7580; font-size: .74rem; line-height: 1.3; }
+.number small { display: block; color: #6b7580; font-size: .8em; line-height: 1.3; }
 td.head { white-space: nowrap; }
 td.source, td.none { color: #8b949e; }
 tr.published td { background: #f5f6f8; font-style: italic; color: #4a535d; }
@@ -37,6 +37,7 @@ figure { margin: 0; } figure img { width: 30rem; max-width: 100%; height: auto; 
   @page { size: A4 landscape; margin: 12mm; }
   body { margin: 0; max-width: none; padding: 0; font-size: 9.5pt; }
   section { break-inside: avoid; margin: 1.4rem 0; } .scroll { overflow: visible; }
+  h1 { font-size: 14pt; } h2 { font-size: 11pt; } .notes { font-size: 7.5pt; max-width: none; }
   table { font-size: 8pt; } th, td { padding: .14rem .3rem; } thead { display: table-header-group; }
   tr { break-inside: avoid; } tr.published td { print-color-adjust: exact; }
 }
