@@ -78,13 +78,14 @@ def reference_table(measured: Sequence[Measured]) -> Table | None:
         ours += [one] if found else []
     if not rows:
         return None
-    for row in REFERENCES:
+    published = [row for row in REFERENCES if any(row.values["task"] == one.benchmark for one in ours)]
+    for row in published:
         head = (row.method, str(row.values["task"]), "not named by the source", "")
         rows.append(Row(head, (Cell(row.values["with"]), Cell(row.values["without"])), Source.PUBLISHED))
     notes = (
         "In percent, with 95 % bootstrap intervals and n. Only what was asked both ways.",
         counts_note(ours),
-        f"{MARK} Published, not measured here: {SOURCE}.",
+        *([f"{MARK} Published, not measured here: {SOURCE}."] if published else []),
     )
     columns = (Column("with reference"), Column("without"))
     head = ("method", "benchmark", "measure", "run")

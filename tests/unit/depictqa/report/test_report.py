@@ -15,7 +15,7 @@ from depictqa.report.correlations import correlation_table
 from depictqa.report.report import confidence_plots, tables
 from depictqa.report.runs import Measured, read_runs
 from depictqa.report.table import MARK, Table
-from depictqa.report.tasks import judge_cell, task_table
+from depictqa.report.tasks import judge_cell, reference_table, task_table
 from depictqa.sample import Task
 
 TESTS = Path(__file__).parents[3]
@@ -139,6 +139,14 @@ def test_no_table_is_made_of_published_rows_alone(tmp_path):
     write_results(tmp_path / "results" / "loss.jsonl", [replace(ONE, benchmark="loss", loss=1.5)])
     (table,) = tables(read_runs([tmp_path]))
     assert table.name == "results" and table.rows[0].cells[-1].value == 1.5
+
+
+def test_published_rows_stand_only_beside_measured_ones_of_their_task(measured):
+    votes, rating = (reference_table([of(measured, name)]) for name in ("bapps", "rating"))
+    both = reference_table([of(measured, "comparison"), of(measured, "rating")])
+    assert votes is not None and rating is not None and both is not None
+    assert not any(row.published for table in (votes, rating) for row in table.rows)
+    assert [row.head[:2] for row in both.rows if row.published] == [("DepictQA", "comparison")]
 
 
 def test_lpips_on_the_real_votes_has_the_known_figures(tmp_path):
