@@ -262,13 +262,15 @@ class RunConfig:
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
     path: str | None = None  # of baseline=answers: a file or folder; of baseline=transformers: a folder or a hub id
+    # report
+    runs: Any = None  # folders of runs, one or a list: all results/*.jsonl in them, at any depth
     # assess
     image: str | None = None
     reference: str | None = None
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build, write, and the pages
+    # build, write, report (a folder; `report` in the first of `runs`), and the pages
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None

@@ -11,12 +11,16 @@ from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
 from depictqa.evaluation.votes import has_scores, higher, vote_figures
 from depictqa.metrics.accuracy import comparison_accuracy
+from depictqa.metrics.bootstrap import HIGH, LOW
 from depictqa.metrics.calibration import calibration_metrics
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
 from depictqa.metrics.text import text_statistics
 from depictqa.sample import Slot, Task
 
 FULL, NONE = "full_reference", "no_reference"
+
+SINGLE, SEVERAL, CLEAN = "single", "several", "clean"
+"""Identifications of images with one distortion, with more, and with none, which have figures of their own."""
 
 _OF_TARGETS = ("field_accuracy", "distortion_accuracy")
 
@@ -83,19 +87,37 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
         metrics |= _statements(results)
         metrics |= {f"target/{name}": v for name, v in _statements(_of_targets(results)).items() if name in _OF_TARGETS}
         metrics |= {f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()}
+    if task is Task.IDENTIFICATION:
+        metrics |= _by_number(results)
     if task is Task.REASONING:
-        metrics |= {f"conclusion_{name}": v for name, v in _better(results).items() if name != "n"}
+        metrics |= {f"conclusion_{name}": v for name, v in _better(results).items()}
     confidences = [result.confidence for result in results if result.confidence is not None]
     if confidences:
         metrics["mean_confidence"] = _mean(confidences)
-    return metrics | {f"confidence/{name}": value for name, value in _calibration(task, results).items()}
+    return metrics | {f"confidence/{name}": value for name, value in calibration_metrics(*confident(results)).items()}
 
 
-def _calibration(task: Task, results: Sequence[Result]) -> dict[str, float]:
-    """Of the tasks whose answers are right or wrong as a whole, and of the answers that have a confidence."""
-    judged = [(result.confidence, right) for result in results if (right := _is_right(task, result)) is not None]
-    sure = [(confidence, right) for confidence, right in judged if confidence is not None]
-    return calibration_metrics([confidence for confidence, _ in sure], [right for _, right in sure])
+def confident(results: Sequence[Result]) -> tuple[list[float], list[bool]]:
+    """Confidences, and whether the answer is right: of the tasks whose answers are right or wrong as a whole, and of
+    the answers that have a confidence. Pairs asked in the other order too count once."""
+    judged = [(result.confidence, _is_right(result.task, result)) for result in results if result.swap_of is None]
+    sure = [(confidence, right) for confidence, right in judged if confidence is not None and right is not None]
+    return [confidence for confidence, _ in sure], [right for _, right in sure]
+
+
+def _by_number(results: Sequence[Result]) -> dict[str, float]:
+    """`<number>/...`: what is said of images with one distortion, several, none, as far as that is known."""
+    groups: dict[str, list[Result]] = {SINGLE: [], SEVERAL: [], CLEAN: []}
+    for result in results:
+        if true := result.truth.get("distortions"):
+            most = max(map(len, true.values()))
+            groups[CLEAN if most == 0 else SINGLE if most == 1 else SEVERAL].append(result)
+    figures: dict[str, float] = {}
+    for name, some in groups.items():
+        if some:
+            figures |= {f"{name}/{figure}": value for figure, value in _statements(some).items()}
+            figures[f"{name}/n"] = float(len(some))
+    return figures
 
 
 def _is_right(task: Task, result: Result) -> bool | None:
@@ -118,26 +140,36 @@ def _better(results: Sequence[Result]) -> dict[str, float]:
     if scored:
         picked = [higher(result) for result in scored]
         by_score = comparison_accuracy(picked, [result.truth["better"] for result in scored])
-        metrics["score_accuracy"] = by_score["accuracy"]
+        metrics |= {f"score_accuracy{end}": by_score[f"accuracy{end}"] for end in ("", LOW, HIGH)}
     return metrics
 
 
 def _statements(results: Sequence[Result]) -> dict[str, float]:
     """What is said of each image whose form or distortions are known."""
-    fields = [
-        (_stated(result, "fields", slot), form)
-        for result in results
-        for slot, form in result.truth.get("questionnaires", {}).items()
-    ]
-    distortions = [
-        (_stated(result, "distortions", slot), [distortion["name"] for distortion in true])
-        for result in results
-        for slot, true in result.truth.get("distortions", {}).items()
+    forms, lists = [
+        [(number, result, slot, true) for number, result in enumerate(results) for slot, true in of(result).items()]
+        for of in (_true_forms, _true_distortions)
     ]
     return {
-        **field_accuracy([stated for stated, _ in fields], [form for _, form in fields]),
-        **distortion_accuracy([named for named, _ in distortions], [true for _, true in distortions]),
+        **field_accuracy(
+            [_stated(result, "fields", slot) for _, result, slot, _ in forms],
+            [form for *_, form in forms],
+            [number for number, *_ in forms],
+        ),
+        **distortion_accuracy(
+            [_stated(result, "distortions", slot) for _, result, slot, _ in lists],
+            [[distortion["name"] for distortion in true] for *_, true in lists],
+            [number for number, *_ in lists],
+        ),
     }
+
+
+def _true_forms(result: Result) -> dict[str, Any]:
+    return result.truth.get("questionnaires", {})
+
+
+def _true_distortions(result: Result) -> dict[str, Any]:
+    return result.truth.get("distortions", {})
 
 
 def _of_targets(results: Sequence[Result]) -> list[Result]:

@@ -8,15 +8,16 @@ from rich.table import Table
 
 from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.score import FULL, NONE, Scores
-from depictqa.evaluation.votes import ANSWER, HIGH, HUMANS, LOW, MAJORITY, OVERALL, PREFIX, SCORES, TWO_AFC
+from depictqa.evaluation.votes import ANSWER, HUMANS, MAJORITY, OVERALL, PREFIX, SCORES, TWO_AFC
+from depictqa.metrics.bootstrap import HIGH, LOW
 
-_HUMAN_WORDS = {
+HUMAN_WORDS = {
     "human": "human (plug-in)",
     "human_leave_one_out": "human (leave one out)",
     "ceiling": "ceiling (the majority)",
 }
-_REFERENCE = {FULL: "with", NONE: "without"}
-_KIND = {ANSWER: "answer", SCORES: "A or B"}
+REFERENCE_WORDS = {FULL: "with", NONE: "without"}
+KIND_WORDS = {ANSWER: "answer", SCORES: "A or B"}
 _CAPTION = (
     "2AFC: mean share of the people who chose as the method does; majority: the majority's image chosen. In percent, "
     "with 95 % bootstrap intervals over triplets. What cannot be read gets no points, equal scores half. "
@@ -27,7 +28,7 @@ _CAPTION = (
 
 def vote_tables(scores: Scores) -> list[Table]:
     """One for each benchmark that has votes."""
-    names = dict.fromkeys(name for (name, _), figures in scores.items() if _subsets(figures))
+    names = dict.fromkeys(name for (name, _), figures in scores.items() if subsets_of(figures))
     return [_table(name, {who: f for (of, who), f in scores.items() if of == name}) for name in names]
 
 
@@ -37,7 +38,7 @@ def _table(name: str, methods: Mapping[str, Mapping[str, float]]) -> Table:
         table.add_column(column, no_wrap=True)
     for column in ("n", "2AFC", "majority", "parsed", "swap"):
         table.add_column(column, justify="right", no_wrap=True)
-    subsets = dict.fromkeys(subset for figures in methods.values() for subset in _subsets(figures))
+    subsets = dict.fromkeys(subset for figures in methods.values() for subset in subsets_of(figures))
     for subset in sorted(subsets, key=lambda one: (one == OVERALL, one)):
         table.add_row(subset)
         for method, *row in _rows(subset, methods):
@@ -49,33 +50,33 @@ def _table(name: str, methods: Mapping[str, Mapping[str, float]]) -> Table:
 def _rows(subset: str, methods: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, ...]]:
     """The human rows of the largest set of triplets that was asked about, then the methods'."""
     found = [
-        (who, where, _of_subset(figures, where, subset)) for who, figures in methods.items() for where in (FULL, NONE)
+        (who, where, of_subset(figures, where, subset)) for who, figures in methods.items() for where in (FULL, NONE)
     ]
     found = [one for one in found if one[2]]
     _, _, largest = max(found, key=lambda one: one[2]["n"])
     for name in HUMANS:
         if name in largest:
-            yield _HUMAN_WORDS[name], "", f"{largest['n']:.0f}", _interval(largest, name), "", "", ""
+            yield HUMAN_WORDS[name], "", f"{largest['n']:.0f}", _interval(largest, name), "", "", ""
     for who, where, figures in found:
-        for kind in _kinds(who, figures):
-            method = f"{who}, {_KIND[kind]}" if who == MODEL else who
+        for kind in kinds(who, figures):
+            method = f"{who}, {KIND_WORDS[kind]}" if who == MODEL else who
             means = [_interval(figures, f"{kind}/{name}") for name in (TWO_AFC, MAJORITY)]
             shares = [_percent(figures.get(f"{kind}/{name}")) for name in ("share_parsed", "swap_consistency")]
-            yield method, _REFERENCE[where], f"{figures['n']:.0f}", *means, *shares
+            yield method, REFERENCE_WORDS[where], f"{figures['n']:.0f}", *means, *shares
 
 
-def _kinds(who: str, figures: Mapping[str, float]) -> list[str]:
+def kinds(who: str, figures: Mapping[str, float]) -> list[str]:
     """Both of the model under test; of a score metric, whose answer is its scores, these alone."""
     kinds = [kind for kind in (ANSWER, SCORES) if f"{kind}/{TWO_AFC}" in figures]
     return kinds if who == MODEL else kinds[-1:]
 
 
-def _subsets(figures: Mapping[str, float]) -> list[str]:
+def subsets_of(figures: Mapping[str, float]) -> list[str]:
     split = [name.split("/") for name in figures]
     return list(dict.fromkeys(part[2] for part in split if len(part) > 3 and part[1] == PREFIX))
 
 
-def _of_subset(figures: Mapping[str, float], where: str, subset: str) -> dict[str, float]:
+def of_subset(figures: Mapping[str, float], where: str, subset: str) -> dict[str, float]:
     start = f"{where}/{PREFIX}/{subset}/"
     return {name.removeprefix(start): value for name, value in figures.items() if name.startswith(start)}
 

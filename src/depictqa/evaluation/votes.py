@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import TIE
-from depictqa.metrics.bootstrap import mean_interval
+from depictqa.metrics.bootstrap import COUNT, HIGH, LOW, mean_interval
 from depictqa.metrics.two_afc import human_points, triplet_points
 from depictqa.sample import Task
 
@@ -21,7 +21,6 @@ ANSWER, SCORES = "answer", "scores"
 """What picks an image: what was read from the words, or the larger of the scores (a model's A against B in logits)."""
 TWO_AFC, MAJORITY = "two_afc", "majority_accuracy"
 HUMANS = ("human", "human_leave_one_out", "ceiling")
-LOW, HIGH = "_low", "_high"
 PREFIX = "votes"
 
 _NO_ANSWER = (float("nan"), float("nan"))
@@ -35,7 +34,8 @@ def vote_figures(results: Sequence[Result]) -> dict[str, float]:
     is known, and two or more) and `ceiling`; by `answer/` and by `scores/`: `two_afc` and `majority_accuracy`, both
     over all triplets, so that an answer that cannot be read gets no points; nor do words that find both alike, while
     equal scores get half, as ties of distances do. `answer/share_parsed`, and `answer/share_a` of the images picked.
-    Each mean has the ends of its 95 % bootstrap interval over triplets, `_low` and `_high`.
+    Each mean has the ends of its 95 % bootstrap interval over triplets, `_low` and `_high`, and
+    their number, `_n` (a split vote has no majority).
 
     Pairs that were also asked in the other order count once in these; `answer/` and `scores/swap_consistency` are the
     share of them that got the same image both times, and `num_swapped` their number.
@@ -96,7 +96,8 @@ def _mean(name: str, points: Tensor) -> dict[str, float]:
     if not len(values):
         return {}
     low, high = mean_interval(values)
-    return {name: float(values.mean()), f"{name}{LOW}": low, f"{name}{HIGH}": high}
+    ends = {f"{name}{LOW}": low, f"{name}{HIGH}": high}
+    return {name: float(values.mean()), **ends, f"{name}{COUNT}": float(len(values))}
 
 
 def _distances(pick: str | None) -> tuple[float, float]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from depictqa.metrics.bootstrap import HIGH, LOW, mean_interval
+
 TIE = "tie"
 
 
@@ -13,18 +17,17 @@ def comparison_accuracy(picked: Sequence[str | None], better: Sequence[str]) -> 
     `picked` is None where the answer could not be parsed, and `TIE` where a metric rates both images
     alike, which counts half (as it does in 2AFC). `accuracy` is over all pairs, so that an answer that
     cannot be parsed is wrong; `accuracy_parsed` only over those with one, and is absent if there is none.
-    An empty set gives `{"n": 0}` and no accuracy.
+    Both have the ends of their 95 % bootstrap interval over pairs, `_low` and `_high`. An empty set gives
+    `{"n": 0}` and no accuracy.
     """
     assert len(picked) == len(better), (len(picked), len(better))
     if not better:
         return {"n": 0.0}
-    points = sum(0.5 if p == TIE else float(p == b) for p, b in zip(picked, better, strict=True))
-    parsed = sum(p is not None for p in picked)
-    metrics = {
-        "accuracy": points / len(better),
-        "share_parsed": parsed / len(better),
-        "n": float(len(better)),
-    }
-    if parsed:
-        metrics["accuracy_parsed"] = points / parsed
+    points = np.array([0.5 if p == TIE else float(p == b) for p, b in zip(picked, better, strict=True)])
+    parsed = np.array([p is not None for p in picked])
+    metrics = {"share_parsed": float(parsed.mean()), "n": float(len(better))}
+    for name, some in (("accuracy", points), ("accuracy_parsed", points[parsed])):
+        if len(some):
+            low, high = mean_interval(some)
+            metrics |= {name: float(some.mean()), f"{name}{LOW}": low, f"{name}{HIGH}": high}
     return metrics

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from depictqa.metrics.bootstrap import HIGH, LOW, mean_interval
+
 Floats = NDArray[np.float64]
 
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -35,7 +37,7 @@ class Bin:
 def accuracy_per_bin(confidence: ArrayLike, correct: ArrayLike, edges: Sequence[float] = EDGES) -> list[Bin]:
     """Accuracy and mean confidence of each bin; also what a reliability plot draws."""
     sure, right = _checked(confidence, correct)
-    place = np.clip(np.searchsorted(edges, sure) - 1, 0, len(edges) - 2)
+    place = _places(sure, edges)
     bins = []
     for index, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
         inside = place == index
@@ -73,7 +75,9 @@ def area_under_risk_coverage(confidence: ArrayLike, correct: ArrayLike) -> float
 
 def calibration_metrics(confidence: ArrayLike, correct: ArrayLike) -> dict[str, float]:
     """Flat figures: `ece`, `aurc` beside `aurc_best` (of a confidence that puts every right answer first), and
-    `accuracy_<low>-<high>`, `n_<low>-<high>` of each bin that holds an answer. Nothing for no answers."""
+    `accuracy_<low>-<high>` (with the ends of its 95 % bootstrap interval, `..._low` and `..._high`),
+    `confidence_<low>-<high>` (their mean) and `n_<low>-<high>` of each bin that holds an answer. Nothing for no
+    answers."""
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if not sure.size and not right.size:
         return {}
@@ -82,10 +86,19 @@ def calibration_metrics(confidence: ArrayLike, correct: ArrayLike) -> dict[str, 
         "aurc": area_under_risk_coverage(sure, right),
         "aurc_best": area_under_risk_coverage(right, right),
     }
-    for one in accuracy_per_bin(sure, right):
-        if one.accuracy is not None:
-            metrics |= {f"accuracy_{one.name}": one.accuracy, f"n_{one.name}": float(one.n)}
+    place = _places(_checked(sure, right)[0], EDGES)
+    for number, one in enumerate(accuracy_per_bin(sure, right)):
+        if one.accuracy is not None and one.confidence is not None:
+            accuracy = f"accuracy_{one.name}"
+            low, high = mean_interval(right[place == number])
+            metrics |= {accuracy: one.accuracy, f"{accuracy}{LOW}": low, f"{accuracy}{HIGH}": high}
+            metrics |= {f"confidence_{one.name}": one.confidence, f"n_{one.name}": float(one.n)}
     return metrics
+
+
+def _places(sure: Floats, edges: Sequence[float]) -> NDArray[np.intp]:
+    """The number of each confidence's bin."""
+    return np.clip(np.searchsorted(edges, sure) - 1, 0, len(edges) - 2)
 
 
 def _checked(confidence: ArrayLike, correct: ArrayLike) -> tuple[Floats, Floats]:

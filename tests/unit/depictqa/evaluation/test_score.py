@@ -114,3 +114,17 @@ def test_a_table_is_made_again_from_the_files_alone(tmp_path):
 def test_a_folder_without_results_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="results"):
         score_folder(tmp_path)
+
+
+def test_identification_of_one_distortion_of_several_and_of_none():
+    def named(true, said):
+        truth = {"distortions": {"a": [{"name": one, "function": "f", "severity": 3} for one in true]}}
+        return replace(ONE, task=Task.IDENTIFICATION, truth=truth, parsed={"distortions": {"a": said}})
+
+    got = score([named(["blur"], ["blur"]), named(["blur", "noise"], ["noise"]), named([], []), named([], ["blur"])])
+    assert got["single/distortion_accuracy"] == 1 and got["single/n"] == 1
+    assert got["several/distortion_accuracy"] == 0 and got["several/distortion_overlap"] == 0.5
+    assert got["clean/clean_accuracy"] == 0.5 and got["clean/n"] == 2
+    assert got["distortion_overlap"] == 0.75
+    assert got["distortion_overlap_low"] == 0.5 and got["distortion_overlap_high"] == 1
+    assert "single/n" not in score([replace(ONE, task=Task.DESCRIPTION, truth={"distortions": {"a": []}})])

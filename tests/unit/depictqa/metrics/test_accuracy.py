@@ -7,7 +7,10 @@ from depictqa.metrics.accuracy import TIE, comparison_accuracy
 
 def test_unparsed_answers_are_wrong_over_all_and_absent_over_parsed():
     got = comparison_accuracy(["a", "b", None, "a"], ["a", "a", "b", "a"])
-    assert got == {"accuracy": 0.5, "accuracy_parsed": pytest.approx(2 / 3), "share_parsed": 0.75, "n": 4}
+    assert (got["accuracy"], got["share_parsed"], got["n"]) == (0.5, 0.75, 4)
+    assert got["accuracy_parsed"] == pytest.approx(2 / 3)
+    assert got["accuracy_low"] == 0 and got["accuracy_high"] == 1
+    assert 0 <= got["accuracy_parsed_low"] < 2 / 3 < got["accuracy_parsed_high"] <= 1
 
 
 def test_a_tie_counts_half():
@@ -15,5 +18,6 @@ def test_a_tie_counts_half():
 
 
 def test_nothing_parsed_and_nothing_at_all():
-    assert comparison_accuracy([None], ["a"]) == {"accuracy": 0.0, "share_parsed": 0.0, "n": 1}
+    nothing = {"accuracy": 0.0, "accuracy_low": 0.0, "accuracy_high": 0.0, "share_parsed": 0.0, "n": 1}
+    assert comparison_accuracy([None], ["a"]) == nothing
     assert comparison_accuracy([], []) == {"n": 0}

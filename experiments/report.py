@@ -1,0 +1,54 @@
+"""`program=report`: tables and plots from the results of runs alone, in every format, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+REPORT = "report"
+TABLE_WIDTH = 120
+"""Of the tables where the console does not say how wide it is."""
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """The report on `runs` goes to `out`, by default to `report` in the first of these folders; its tables are
+    printed. Figures are `<run>/<benchmark>/<model>/<figure>`."""
+    folders = run_folders(cfg.runs)
+    from rich.console import Console
+
+    from depictqa.report.folder import HTML, LATEX, MARKDOWN, TABLES, report_folder, write_report
+    from depictqa.report.renderers.console import print_tables
+    from depictqa.report.report import confidence_plots, tables
+    from depictqa.report.runs import read_runs
+
+    out = Path(cfg.out) if cfg.out is not None else folders[0] / REPORT
+    for folder in folders:
+        if not folder.is_dir():  # before a folder for the report is made
+            raise FileNotFoundError(f"folder '{folder}' not found; name run folders, or one that holds some (runs)")
+    with report_folder(out) as beside:
+        measured = read_runs(folders)
+        found = tables(measured)
+        lines = [f"Results of {', '.join(map(str, folders))}."]
+        write_report(beside, "Report", lines, found, confidence_plots(measured))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=TABLE_WIDTH)
+    print_tables(console, found)
+    for name in (HTML, MARKDOWN, LATEX, TABLES):
+        print(f"{name:13}{out / name}")
+    return {
+        "/".join(filter(None, (one.run, one.benchmark, one.model, name))): value
+        for one in measured
+        for name, value in one.figures.items()
+    }
+
+
+def run_folders(runs: Any) -> list[Path]:
+    """`runs=DIR` or `runs=[DIR,DIR]`."""
+    if runs is None or runs == "" or (not isinstance(runs, str) and not len(runs)):
+        raise ValueError("say which runs to report on: runs=DIR or runs=[DIR,DIR]")
+    several: Sequence[Any] = [runs] if isinstance(runs, str) else list(runs)
+    return [Path(str(folder)) for folder in several]

@@ -1,0 +1,64 @@
+"""Scores of images against people's scores: rank and linear correlation, per reference and over the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from depictqa.evaluation.score import FULL, NONE
+from depictqa.evaluation.vote_table import REFERENCE_WORDS
+from depictqa.report.published import method_name
+from depictqa.report.runs import Measured, counts_note
+from depictqa.report.table import Cell, Column, Row, Table
+
+_APART = "per_reference/"
+_FIGURES = ("srcc", "plcc")
+_COLUMNS = (
+    Column("SRCC", "per reference"),
+    Column("PLCC", "per reference"),
+    Column("references", "per reference"),
+    Column("SRCC", "whole set"),
+    Column("PLCC", "whole set"),
+    Column("images", "whole set"),
+)
+_NOTES = (
+    "SRCC: Spearman's rank correlation; PLCC: Pearson's after a four-parameter logistic fit. Per reference: the mean "
+    "over the references, each with its own images; not comparable with the whole set's, which is over all at once.",
+)
+
+
+def correlation_table(measured: Sequence[Measured]) -> Table | None:
+    """A row for each kind of score that the figures have correlations of; None where they have none."""
+    ours, rows = [], []
+    for one in measured:
+        for start in _starts(one):
+            ours.append(one)
+            where = next((where for where in (FULL, NONE) if f"{start}/".startswith(f"{where}/")), "")
+            kind = start.removeprefix(where).strip("/").replace("_", " ").replace("/", ", ")
+            head = (method_name(one.model), one.benchmark, kind, REFERENCE_WORDS.get(where, ""), one.run)
+            rows.append(Row(head, _cells(one.figures, f"{start}/" if start else "")))
+    if not rows:
+        return None
+    head, notes = ("method", "benchmark", "score", "reference", "run"), (*_NOTES, counts_note(dict.fromkeys(ours)))
+    return Table("correlations", "Scores of images", head, _COLUMNS, tuple(rows), notes).without_empty()
+
+
+def has_correlations(one: Measured) -> bool:
+    return bool(_starts(one))
+
+
+def _starts(one: Measured) -> list[str]:
+    """What stands before `srcc`, or before `per_reference/srcc`, in the names of figures."""
+    starts: dict[str, None] = {}
+    for name in one.figures:
+        before, _, last = name.rpartition("/")
+        if last in _FIGURES:
+            starts[f"{before}/".removesuffix(_APART).rstrip("/")] = None
+    return list(starts)
+
+
+def _cells(figures: dict[str, float], start: str) -> tuple[Cell, ...]:
+    cells = []
+    for part in (f"{start}{_APART}", start):
+        cells += [Cell(figures.get(f"{part}{name}"), digits=3) for name in _FIGURES]
+        cells.append(Cell(figures.get(f"{part}n"), digits=0))
+    return tuple(cells)

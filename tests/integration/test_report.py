@@ -1,0 +1,78 @@
+"""`program=report` as a person calls it, on results alone."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import experiments.report
+import experiments.schemas  # noqa: F401
+from depictqa.evaluation.held_out import score_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def report(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "run.py"), "program=report", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def composed(*words: str):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("run", ["program=report", *words])
+
+
+def test_a_report_on_two_runs_in_every_format(tmp_path, write_run):
+    for seed in (1, 2):
+        write_run(tmp_path / "mine" / f"seed_{seed}", seed)
+    done = report(tmp_path, "runs=[mine/seed_1,mine/seed_2]", "out=page")
+    assert done.returncode == 0, done.stderr
+    assert "DepictQA †" in done.stdout and "page/report.html" in done.stdout and "seed_2" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "page"]  # no run folder
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == len(list((tmp_path / "page" / "plots").glob("*.png"))) == 6
+    for name in ("report.md", "report.tex"):
+        assert "80.3" in (tmp_path / "page" / name).read_text()
+    with open(tmp_path / "page" / "tables" / "tasks.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "DepictQA"]
+    assert [row["run"] for row in rows] == ["seed_1", "seed_2"] and {row["source"] for row in rows} == {"measured"}
+    for row in rows:
+        scores = score_folder(tmp_path / "mine" / row["run"])["comparison", "depictqa"]
+        accuracy = 100 * scores["full_reference/accuracy"]
+        assert float(row["comparison: over all"]) == pytest.approx(accuracy)
+        assert float(row["comparison: over all, n"]) == 30
+
+
+def test_by_default_it_stands_with_the_runs_and_is_replaced(tmp_path, write_run, capsys):
+    write_run(tmp_path / "run", num=4)
+    cfg = composed(f"runs={tmp_path / 'run'}")
+    metrics = experiments.report.run(cfg)
+    assert metrics == experiments.report.run(cfg)  # its own folder holds no results
+    assert metrics["comparison/depictqa/n"] == 8
+    assert (tmp_path / "run" / "report" / "report.html").is_file()
+    assert "Results read" in capsys.readouterr().out
+
+
+def test_mistakes_are_one_line(tmp_path):
+    done = report(tmp_path, "runs=nowhere")
+    assert done.returncode == 1 and done.stderr == (
+        "error: folder 'nowhere' not found; name run folders, or one that holds some (runs)\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["runs=[]"], ["runs=''"]])
+def test_runs_must_be_said(words):
+    with pytest.raises(ValueError, match="runs=DIR or runs="):
+        experiments.report.run(composed(*words))
+
+
+def test_an_empty_folder_leaves_nothing_behind(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no results"):
+        experiments.report.run(composed(f"runs={tmp_path}"))
+    assert not list(tmp_path.iterdir())
