@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from depictqa.batch import collate
-from depictqa.encode import IGNORE_INDEX, Encoded
-from depictqa.sample import Sample
+from depictqa.encode import IGNORE_INDEX, Encoded, Encoder
+from depictqa.sample import Sample, Slot
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -76,17 +77,32 @@ def next_log_probs(
     return torch.cat(parts) if parts else torch.empty(0, len(answers))
 
 
+def stream_to_fork(
+    encoder: Encoder,
+    sample: Sample,
+    answers: Sequence[str],
+    pixels: Mapping[Slot, np.ndarray] | None = None,
+) -> tuple[Encoded, list[int]]:
+    """A sample's stream up to where the answers part, and each answer's token there; errors as in `next_log_probs`.
+
+    The images are prepared once for all answers, or not at all where `pixels` are given (`Encoder.encode`).
+    """
+    pixels = encoder.prepare(sample) if pixels is None else pixels
+    encoded = [encoder.encode(_answered(sample, answer), pixels=pixels) for answer in answers]
+    column, tokens = _fork([one.ids.tolist() for one in encoded])
+    if column is None or encoded[0].labels[column] == IGNORE_INDEX:
+        raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
+    if len(set(tokens)) < len(tokens):
+        raise ValueError(f"answers {', '.join(map(repr, answers))} do not part at one token; choose other words")
+    return _cut(encoded[0], column), tokens
+
+
 def _log_probs(model: DepictQA, samples: Sequence[Sample], answers: Sequence[str]) -> torch.Tensor:
     streams, choices = [], []
     for sample in samples:
-        encoded = [model.encoder.encode(_answered(sample, answer)) for answer in answers]
-        column, tokens = _fork([one.ids.tolist() for one in encoded])
-        if column is None or encoded[0].labels[column] == IGNORE_INDEX:
-            raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
-        if len(set(tokens)) < len(tokens):
-            raise ValueError(f"answers {', '.join(map(repr, answers))} do not part at one token; choose other words")
+        stream, tokens = stream_to_fork(model.encoder, sample, answers)
         choices.append(tokens)
-        streams.append(_cut(encoded[0], column))
+        streams.append(stream)
     batch = collate(streams, left=True).to(model.device)
     size, width = batch.ids.shape
     rows = torch.arange(size, device=batch.ids.device) * width + width - 1
