@@ -35,7 +35,8 @@ from depictqa.models.depictqa import DepictQA
 from depictqa.models.language import legacy_pieces, load_tokenizer
 from depictqa.parsing import parse_preference
 from depictqa.sample import Sample, Slot, Task, Turn
-from depictqa.testing import overfit, tiny_tokenizer
+from depictqa.testing import TEXTS, overfit, tiny_tokenizer
+from depictqa.tokenizer import prompt_texts
 from depictqa.voting import plan_votes, run_votes
 
 PATCH = 14
@@ -209,7 +210,7 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = tiny_tokenizer(Path(folder))
+        tokenizer = tiny_tokenizer(Path(folder), (*TEXTS, *prompt_texts(official.style()), BRIEF), 1000)
         timing = measure(small_model(tokenizer, options), options)
         tokens = tokens_per_pair(paper_encoder(options.tokenizer or tokenizer), options.tokens_images)
     name = f"tokenizer {options.tokenizer}" if options.tokenizer else "a small tokenizer trained on the spot"

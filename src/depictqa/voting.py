@@ -39,12 +39,6 @@ class Branch:
     ends: list[torch.Tensor]  # [T_b] what is left of each pair, by B
     letters: list[list[int]]  # the tokens of "A" and "B" after it
 
-    def batches(self, batch_size: int) -> Iterator[list[int]]:
-        """Indices into `ends`, those of like length together."""
-        order = sorted(range(len(self.ends)), key=lambda index: len(self.ends[index]))
-        for start in range(0, len(order), batch_size):
-            yield order[start : start + batch_size]
-
 
 @dataclass(frozen=True)
 class VotingPlan:
@@ -66,6 +60,14 @@ class VotingPlan:
         """That the language model reads; padding, which stands where images differ in size, does not count."""
         branches = sum(len(branch.shared) + sum(map(len, branch.ends)) for branch in self.branches)
         return len(self.shared) + branches
+
+    def groups(self, size: int) -> Iterator[list[Branch]]:
+        """Up to `size` branches whose shared part is of one length, so that they need no padding."""
+        by_length: dict[int, list[Branch]] = {}
+        for branch in self.branches:
+            by_length.setdefault(len(branch.shared), []).append(branch)
+        for alike in by_length.values():
+            yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
     @property
     def num_unshared_tokens(self) -> int:
@@ -132,8 +134,8 @@ def _common(streams: Sequence[torch.Tensor], limit: int) -> int:
 def run_votes(model: DepictQA, plan: VotingPlan, batch_size: int = 16) -> torch.Tensor:
     """[N, N] float32 on the CPU: probability of "A" where image i stands as A and j as B, NaN where that is not asked.
 
-    Each equals `depictqa.scoring.probability_of_a` of that pair alone. At most `batch_size` pairs, or images, are in
-    work at a time.
+    Each equals `depictqa.scoring.probability_of_a` of that pair alone. At most `batch_size` pairs, images,
+    or images A with their keys and values, are in work at a time.
     """
     training = model.training
     model.eval()
@@ -147,14 +149,19 @@ def _run(model: DepictQA, plan: VotingPlan, batch_size: int) -> torch.Tensor:
     count = 1 + max(max(branch.seconds) for branch in plan.branches)
     shares = torch.full((count, count), float("nan"))
     features = _features(model, plan.pixels, batch_size)
-    shared = _extended(model, features, DynamicCache(), plan.shared)
-    for branch in plan.branches:
-        prefix = _Prefix(_extended(model, features, shared, branch.shared))
-        for chosen in branch.batches(batch_size):
-            letters = torch.tensor([branch.letters[index] for index in chosen])
-            logits = _last_logits(model, features, prefix, [branch.ends[index] for index in chosen])
-            share = logits.float().cpu().gather(1, letters).softmax(-1)[:, 0]
-            shares[branch.first, [branch.seconds[index] for index in chosen]] = share
+    shared = _extended(model, features, DynamicCache(), plan.shared[None])
+    for group in plan.groups(batch_size):
+        cache = _extended(model, features, shared, torch.stack([branch.shared for branch in group]))
+        pairs = [(row, index) for row, branch in enumerate(group) for index in range(len(branch.ends))]
+        pairs.sort(key=lambda pair: len(group[pair[0]].ends[pair[1]]))  # little padding
+        for start in range(0, len(pairs), batch_size):
+            chosen = pairs[start : start + batch_size]
+            prefix = _Prefix(cache, torch.tensor([row for row, _ in chosen], device=model.device))
+            logits = _last_logits(model, features, prefix, [group[row].ends[index] for row, index in chosen])
+            letters = torch.tensor([group[row].letters[index] for row, index in chosen])
+            firsts = [group[row].first for row, _ in chosen]
+            seconds = [group[row].seconds[index] for row, index in chosen]
+            shares[firsts, seconds] = logits.float().cpu().gather(1, letters).softmax(-1)[:, 0]
     return shares
 
 
@@ -181,14 +188,16 @@ def _embed(model: DepictQA, features: torch.Tensor, codes: torch.Tensor) -> torc
 
 
 def _extended(model: DepictQA, features: torch.Tensor, cache: DynamicCache, codes: torch.Tensor) -> DynamicCache:
-    """Keys and values of `cache` and then `codes` [T]; `cache` itself stays as it is."""
+    """Keys and values of each row of `codes` [B, T] after the one row of `cache`, which stays as it is."""
     extended = DynamicCache()
     extended.layers = [copy(layer) for layer in cache.layers]  # a layer that grows binds new tensors
-    if len(codes):
-        nothing = torch.empty(0, dtype=torch.int64, device=model.device)
-        start = cache.get_seq_length()
-        positions = torch.arange(start, start + len(codes), device=model.device)[None]
-        model.language(_embed(model, features, codes[None]), nothing, None, positions, extended)
+    for layer in extended.layers:
+        assert layer.keys is not None and layer.values is not None
+        layer.keys, layer.values = (kept.expand(len(codes), -1, -1, -1) for kept in (layer.keys, layer.values))
+    start = cache.get_seq_length()
+    positions = torch.arange(start, start + codes.shape[1], device=model.device).expand(len(codes), -1)
+    no_rows = torch.empty(0, dtype=torch.int64, device=model.device)
+    model.language(_embed(model, features, codes), no_rows, None, positions, extended)
     return extended
 
 
@@ -208,21 +217,22 @@ def _last_logits(
 
 
 class _Prefix(DynamicCache):
-    """One row's keys and values before every row of a batch. What a forward adds is given back to it and not kept, so
-    that beside the prefix no more than one layer's keys and values are held at a time, and the next batch finds the
-    prefix as it was.
+    """Before each row of a batch the keys and values of one of a cache's rows. What a forward adds is given back to it
+    and not kept, so that beside the cache no more than one layer's are held at a time, and the next batch finds the
+    cache as it was.
     """
 
-    def __init__(self, cache: DynamicCache):
+    def __init__(self, cache: DynamicCache, rows: torch.Tensor):
         super().__init__()
         self.layers = cache.layers
+        self.rows = rows  # [B]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         layer: Any = self.layers[layer_idx]
-        keys = layer.keys.expand(len(key_states), -1, -1, -1)
-        values = layer.values.expand(len(value_states), -1, -1, -1)
+        keys = layer.keys[self.rows]
+        values = layer.values[self.rows]
         return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
 
 
