@@ -2,7 +2,7 @@
 
 uv run python bench/voting.py [--help]
 
-A small model of the released prompt and image sizes is trained on the spot until it answers "Image A" or "Image B".
+A small model with the released prompt is trained on the spot until it answers "Image A" or "Image B".
 Both ways then judge all pairs of distorted images of one photo, in turns, in the same process. The tokens per pair are
 those of the plan that voting runs, for as many images as a reference has in KADID-10k and TID2013 (120).
 """
@@ -97,13 +97,13 @@ def all_samples(images: Sequence[Image.Image], reference: Image.Image) -> list[S
     return samples
 
 
-def answered(samples: Sequence[Sample], places: Sequence[int]) -> list[Sample]:
+def answered(samples: Sequence[Sample], places: Sequence[int], form: str) -> list[Sample]:
     """The samples with the answer that the image of the lower place is the better one."""
     result = []
     for sample in samples:
         first, second = map(int, sample.key.split("-"))
-        better = "A" if places[first] < places[second] else "B"
-        result.append(replace(sample, dialogue=(Turn(BRIEF, f"Image {better}"),)))
+        better, worse = ("Image A", "Image B") if places[first] < places[second] else ("Image B", "Image A")
+        result.append(replace(sample, dialogue=(Turn(BRIEF, form.format(better=better, worse=worse)),)))
     return result
 
 
@@ -120,7 +120,9 @@ def measure(model: DepictQA, options: argparse.Namespace) -> dict[str, object]:
     ranked = distorted_images(options.source_size, options.images)
     images = [ranked[place] for place in order]
     samples = all_samples(images, reference)
-    loss = overfit(model, answered(samples, order.tolist())[:: options.train_every], options.steps, options.lr)
+    loss = overfit(
+        model, answered(samples, order.tolist(), options.form)[:: options.train_every], options.steps, options.lr
+    )
 
     def vote() -> torch.Tensor:
         return run_votes(model, plan_votes(model.encoder, images, reference), options.batch_size)
@@ -167,6 +169,8 @@ def spread(values: Sequence[float]) -> str:
 def show(found: dict[str, object], options: argparse.Namespace) -> None:
     timing: dict = found["timing"]  # type: ignore[assignment]
     tokens: dict = found["tokens_per_pair"]  # type: ignore[assignment]
+    print(f"images of {options.image_size} px, language model {options.width} wide with {options.layers} layers, "
+          f"vision tower {options.vision_width} wide with {options.vision_layers} layers")  # fmt: skip
     print(f"{options.images} images, {timing['num_pairs']} pairs, batches of {options.batch_size}, "
           f"{torch.get_num_threads()} thread(s); median of {options.repeats} (least .. most)")  # fmt: skip
     print(f"  voting, shared beginnings     {spread(timing['voting_pairs_per_second'])} pairs/s")
@@ -185,8 +189,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     for name, default, meaning in (
         ("images", 9, "images of the reference"),
         ("source-size", 256, "their side in pixels"),
-        ("image-size", 224, "the side to which they are scaled"),
-        ("width", 128, "of the language model"),
+        ("image-size", 70, "the side to which they are scaled"),
+        ("width", 64, "of the language model"),
         ("layers", 4, "of the language model"),
         ("vision-width", 64, "of the vision tower"),
         ("vision-layers", 3, "of the vision tower"),
@@ -200,6 +204,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         ("seed", 0, "of the model"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default {default})")
+    parser.add_argument("--form", default="{better}", help="of an answer: {better} and {worse} are the images' names")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate of the training (default 2e-3)")
     parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer to count tokens with, such as LLaMA's")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
