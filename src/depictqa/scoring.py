@@ -89,7 +89,7 @@ def stream_to_fork(
     """
     pixels = encoder.prepare(sample) if pixels is None else pixels
     encoded = [encoder.encode(_answered(sample, answer), pixels=pixels) for answer in answers]
-    column, tokens = _fork([one.ids.tolist() for one in encoded])
+    column, tokens = _fork([one.ids for one in encoded])
     if column is None or encoded[0].labels[column] == IGNORE_INDEX:
         raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
     if len(set(tokens)) < len(tokens):
@@ -110,12 +110,22 @@ def _log_probs(model: DepictQA, samples: Sequence[Sample], answers: Sequence[str
     return logits.float().log_softmax(-1).cpu().gather(1, torch.tensor(choices))
 
 
-def _fork(streams: Sequence[list[int]]) -> tuple[int | None, list[int]]:
+def common_length(streams: Sequence[torch.Tensor], limit: int | None = None) -> int:
+    """How many tokens all streams begin with, at most `limit`."""
+    shortest = min(map(len, streams))
+    limit = shortest if limit is None else min(limit, shortest)
+    differ = torch.zeros(limit, dtype=torch.bool)
+    for stream in streams[1:]:
+        differ |= stream[:limit] != streams[0][:limit]
+    return int(differ.int().argmax()) if differ.any() else limit
+
+
+def _fork(streams: Sequence[torch.Tensor]) -> tuple[int | None, list[int]]:
     """The first column where some streams differ, and each one's token there; None where none do."""
-    for column, tokens in enumerate(zip(*streams, strict=False)):
-        if len(set(tokens)) > 1:
-            return column, list(tokens)
-    return None, []
+    column = common_length(streams)
+    if column == min(map(len, streams)):
+        return None, []
+    return column, [int(stream[column]) for stream in streams]
 
 
 def _answered(sample: Sample, answer: str) -> Sample:

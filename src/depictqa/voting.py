@@ -23,7 +23,7 @@ from depictqa.batch import collate
 from depictqa.encode import IGNORE_INDEX, Encoded, Encoder
 from depictqa.metrics.votes import Vote
 from depictqa.sample import Sample, Slot, Task, Turn
-from depictqa.scoring import ANSWERS, stream_to_fork
+from depictqa.scoring import ANSWERS, common_length, stream_to_fork
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -106,10 +106,10 @@ def plan_votes(
             letters.append(tokens)
             first_image, second_image = encoded.image_starts[-2:]
         if seconds:
-            length = _common(streams, second_image)
+            length = common_length(streams, second_image)
             ends = [stream[length:].clone() for stream in streams]
             branches.append(Branch(first, seconds, streams[0][:length].clone(), ends, letters))
-    length = _common([branch.shared for branch in branches], first_image)
+    length = common_length([branch.shared for branch in branches], first_image)
     shared = branches[0].shared[:length].clone()
     return VotingPlan(pixels, shared, [replace(branch, shared=branch.shared[length:]) for branch in branches])
 
@@ -119,15 +119,6 @@ def _codes(encoded: Encoded, first_rows: Sequence[int]) -> torch.Tensor:
     for start, length, row in zip(encoded.image_starts, encoded.image_lengths, first_rows, strict=True):
         codes[start : start + length] = -1 - torch.arange(row, row + length)
     return codes
-
-
-def _common(streams: Sequence[torch.Tensor], limit: int) -> int:
-    """How many codes all streams begin with, at most `limit`: a single stream shares all with itself."""
-    limit = min(limit, *map(len, streams))
-    differ = torch.zeros(limit, dtype=torch.bool)
-    for stream in streams:
-        differ |= stream[:limit] != streams[0][:limit]
-    return int(differ.int().argmax()) if differ.any() else limit
 
 
 @torch.inference_mode()
