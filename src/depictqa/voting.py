@@ -181,10 +181,10 @@ def _embed(model: DepictQA, features: torch.Tensor, codes: torch.Tensor) -> torc
 def _extended(model: DepictQA, features: torch.Tensor, cache: DynamicCache, codes: torch.Tensor) -> DynamicCache:
     """Keys and values of each row of `codes` [B, T] after the one row of `cache`, which stays as it is."""
     extended = DynamicCache()
-    extended.layers = [copy(layer) for layer in cache.layers]  # a layer that grows binds new tensors
-    for layer in extended.layers:
-        assert layer.keys is not None and layer.values is not None
+    layers: list[Any] = [copy(layer) for layer in cache.layers]  # a layer that grows binds new tensors
+    for layer in layers:
         layer.keys, layer.values = (kept.expand(len(codes), -1, -1, -1) for kept in (layer.keys, layer.values))
+    extended.layers = layers
     start = cache.get_seq_length()
     positions = torch.arange(start, start + codes.shape[1], device=model.device).expand(len(codes), -1)
     no_rows = torch.empty(0, dtype=torch.int64, device=model.device)
