@@ -65,18 +65,31 @@ class Encoder:
     tokenize: Callable[[str], list[int]] | None = None
     _cache: dict[str, list[int]] = field(default_factory=dict, repr=False)
 
-    def encode(self, sample: Sample, rng: np.random.Generator | None = None) -> Encoded:
-        """One sample; with `rng` its images get the random crop of training."""
-        pieces = render(sample.task, sample.images.keys(), sample.dialogue, self.style)
-        pixels = {slot: self.geometry.prepare(image, rng) for slot, image in sample.images.items()}
+    def prepare(self, sample: Sample, rng: np.random.Generator | None = None) -> dict[Slot, np.ndarray]:
+        """A sample's images as the vision tower takes them; with `rng` they get the random crop of training."""
+        return {slot: self.geometry.prepare(image, rng) for slot, image in sample.images.items()}
+
+    def image_length(self, pixels: np.ndarray) -> int:
+        """Stream tokens of a prepared image, uint8 [H, W, 3]."""
         patch = self.geometry.patch
-        grids = {slot: (array.shape[0] // patch, array.shape[1] // patch) for slot, array in pixels.items()}
+        return self.image_tokens((pixels.shape[0] // patch, pixels.shape[1] // patch))
+
+    def encode(
+        self,
+        sample: Sample,
+        rng: np.random.Generator | None = None,
+        pixels: Mapping[Slot, np.ndarray] | None = None,
+    ) -> Encoded:
+        """One sample; with `rng` its images get the random crop of training. `pixels` are its images where `prepare`
+        has been at work already: they recur in many samples, or under many answers."""
+        pieces = render(sample.task, sample.images.keys(), sample.dialogue, self.style)
+        pixels = self.prepare(sample, rng) if pixels is None else pixels
         encoded = Encoded(sample.key, torch.empty(0), torch.empty(0))
         ids: list[int] = [self.tokenizer.bos_token_id]
         labels: list[int] = [IGNORE_INDEX]
         for piece, tokens in self._tokens(pieces):
             if isinstance(piece, ImageSlot):
-                length = self.image_tokens(grids[piece.slot])
+                length = self.image_length(pixels[piece.slot])
                 encoded.pixels.append(pixels[piece.slot])
                 encoded.image_starts.append(len(ids))
                 encoded.image_lengths.append(length)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from depictqa.batch import collate
-from depictqa.encode import IGNORE_INDEX, Encoded
-from depictqa.sample import Sample
+from depictqa.encode import IGNORE_INDEX, Encoded, Encoder
+from depictqa.sample import Sample, Slot
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -76,17 +77,32 @@ def next_log_probs(
     return torch.cat(parts) if parts else torch.empty(0, len(answers))
 
 
+def stream_to_fork(
+    encoder: Encoder,
+    sample: Sample,
+    answers: Sequence[str],
+    pixels: Mapping[Slot, np.ndarray] | None = None,
+) -> tuple[Encoded, list[int]]:
+    """A sample's stream up to where the answers part, and each answer's token there; errors as in `next_log_probs`.
+
+    The images are prepared once for all answers, or not at all where `pixels` are given (`Encoder.encode`).
+    """
+    pixels = encoder.prepare(sample) if pixels is None else pixels
+    encoded = [encoder.encode(_answered(sample, answer), pixels=pixels) for answer in answers]
+    column, tokens = _fork([one.ids for one in encoded])
+    if column is None or encoded[0].labels[column] == IGNORE_INDEX:
+        raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
+    if len(set(tokens)) < len(tokens):
+        raise ValueError(f"answers {', '.join(map(repr, answers))} do not part at one token; choose other words")
+    return _cut(encoded[0], column), tokens
+
+
 def _log_probs(model: DepictQA, samples: Sequence[Sample], answers: Sequence[str]) -> torch.Tensor:
     streams, choices = [], []
     for sample in samples:
-        encoded = [model.encoder.encode(_answered(sample, answer)) for answer in answers]
-        column, tokens = _fork([one.ids.tolist() for one in encoded])
-        if column is None or encoded[0].labels[column] == IGNORE_INDEX:
-            raise ValueError("the question fills all of max_text_tokens; shorten it or raise model.max_text_tokens")
-        if len(set(tokens)) < len(tokens):
-            raise ValueError(f"answers {', '.join(map(repr, answers))} do not part at one token; choose other words")
+        stream, tokens = stream_to_fork(model.encoder, sample, answers)
         choices.append(tokens)
-        streams.append(_cut(encoded[0], column))
+        streams.append(stream)
     batch = collate(streams, left=True).to(model.device)
     size, width = batch.ids.shape
     rows = torch.arange(size, device=batch.ids.device) * width + width - 1
@@ -94,12 +110,22 @@ def _log_probs(model: DepictQA, samples: Sequence[Sample], answers: Sequence[str
     return logits.float().log_softmax(-1).cpu().gather(1, torch.tensor(choices))
 
 
-def _fork(streams: Sequence[list[int]]) -> tuple[int | None, list[int]]:
+def common_length(streams: Sequence[torch.Tensor], limit: int | None = None) -> int:
+    """How many tokens all streams begin with, at most `limit`."""
+    shortest = min(map(len, streams))
+    limit = shortest if limit is None else min(limit, shortest)
+    differ = torch.zeros(limit, dtype=torch.bool)
+    for stream in streams[1:]:
+        differ |= stream[:limit] != streams[0][:limit]
+    return int(differ.int().argmax()) if differ.any() else limit
+
+
+def _fork(streams: Sequence[torch.Tensor]) -> tuple[int | None, list[int]]:
     """The first column where some streams differ, and each one's token there; None where none do."""
-    for column, tokens in enumerate(zip(*streams, strict=False)):
-        if len(set(tokens)) > 1:
-            return column, list(tokens)
-    return None, []
+    column = common_length(streams)
+    if column == min(map(len, streams)):
+        return None, []
+    return column, [int(stream[column]) for stream in streams]
 
 
 def _answered(sample: Sample, answer: str) -> Sample:

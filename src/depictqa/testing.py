@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,28 @@ def tiny_model(tokenizer: Path, seed: int = 0, **changes: object) -> DepictQA:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return DepictQA.build(tiny_config(tokenizer, **changes)).eval()
+
+
+def overfit(model: DepictQA, samples: Sequence[Sample], steps: int, learning_rate: float = 3e-3) -> float:
+    """Train a model on the same samples at every step, so that it answers them as they are answered; the last loss."""
+    import torch
+
+    from depictqa.batch import collate
+    from depictqa.loss import batch_loss
+
+    batch = collate([model.encoder.encode(sample) for sample in samples])
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, learning_rate)
+    model.train()
+    loss = torch.tensor(float("nan"))
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = batch_loss(model(batch))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+    model.eval()
+    return loss.item()
 
 
 def random_image(size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:

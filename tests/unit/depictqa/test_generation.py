@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from depictqa.batch import collate
 from depictqa.generation import as_questions
 from depictqa.models.config import LanguageConfig
 from depictqa.models.depictqa import DepictQA
-from depictqa.sample import Sample
+from depictqa.sample import Sample, Slot, Task, Turn
 from depictqa.scoring import probability_of_a
-from depictqa.testing import make_sample, mixed_samples, tiny_config, tiny_model
+from depictqa.testing import make_sample, mixed_samples, overfit, random_image, tiny_config, tiny_model
 
 
 @pytest.fixture(scope="module", params=["full", "lora"])
@@ -49,12 +51,43 @@ def test_batched_answers_equal_a_plain_loop(model: DepictQA) -> None:
 
 
 def test_an_answer_does_not_depend_on_its_batch(model: DepictQA) -> None:
-    samples = mixed_samples()
-    together = model.answer(samples, 10, batch_size=5)
-    backwards = model.answer(samples[::-1], 10, batch_size=2)[::-1]
-    for one, other in zip(together, backwards, strict=True):
-        assert one.token_ids == other.token_ids
-        assert one.token_probs == pytest.approx(other.token_probs, abs=1e-5)
+    samples = [replace(sample, key=f"{n}") for n in range(4) for sample in mixed_samples()]
+    alone = model.answer(samples[::-1], 10, batch_size=1)[::-1]
+    assert len({tuple(answer.token_ids) for answer in alone}) > 1
+    for batch_size in (4, 16):
+        together = model.answer(samples, 10, batch_size)
+        for one, other in zip(alone, together, strict=True):
+            assert one.token_ids == other.token_ids
+            assert one.token_probs == pytest.approx(other.token_probs, abs=1e-5)
+
+
+def test_a_or_b_does_not_depend_on_its_batch(model: DepictQA) -> None:
+    sizes = [(64, 64), (90, 30), (30, 80), (50, 40)]
+    samples = [
+        make_sample(sizes={Slot.A: a, Slot.B: b}, seed=4 * n + m)
+        for n, a in enumerate(sizes)
+        for m, b in enumerate(sizes)
+    ]
+    alone = probability_of_a(model, samples, 1)
+    assert alone.std() > 1e-3
+    for batch_size in (4, 16):
+        torch.testing.assert_close(probability_of_a(model, samples, batch_size), alone, rtol=0, atol=1e-5)
+
+
+def test_a_or_b_in_one_forward_is_what_greedy_decoding_says(tokenizer_folder: Path) -> None:
+    """On every pair, those of its training and others, of a model that has learned the form of the answer."""
+    model = tiny_model(tokenizer_folder)
+    samples = []
+    for n in range(24):
+        better, worse = random_image((56, 56), n), Image.new("RGB", (56, 56), (9 * n, 90, 160))
+        truth = "A" if n % 3 else "B"
+        images = {Slot.A: better, Slot.B: worse} if truth == "A" else {Slot.A: worse, Slot.B: better}
+        samples.append(Sample(f"{n}", Task.COMPARISON, images, (Turn("Which image is better?", f"Image {truth}"),)))
+    overfit(model, samples[:12], 80)
+    answers = [answer.text for answer in model.answer(samples, 5)]
+    assert set(answers) == {"Image A", "Image B"}
+    shares = probability_of_a(model, samples)
+    assert ["Image A" if share > 0.5 else "Image B" for share in shares] == answers
 
 
 def test_the_answer_given_is_not_seen(model: DepictQA) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from depictqa.batch import collate
+from depictqa.image import ImageGeometry
 from depictqa.models.depictqa import DepictQA
 from depictqa.sample import Slot, Task
 from depictqa.scoring import LEVEL_ANSWER, LEVELS, level_probabilities, next_log_probs, quality_scores
@@ -71,3 +72,11 @@ def test_a_model_that_says_one_level_scores_it(model, monkeypatch):
 def test_words_that_begin_alike_are_named(model):
     with pytest.raises(ValueError, match="'good', 'great', 'bad' do not part at one token"):
         next_log_probs(model, images(1), ["good", "great", "bad"])
+
+
+def test_images_are_prepared_once_for_all_answers(model, monkeypatch):
+    prepared = []
+    prepare = ImageGeometry.prepare
+    monkeypatch.setattr(ImageGeometry, "prepare", lambda *arguments: prepared.append(1) or prepare(*arguments))
+    level_probabilities(model, images(3))
+    assert len(prepared) == 3
