@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from datamodules.records import Record, RecordSample, from_json, to_sample
 from datamodules.shards import FORMAT, MEMBER_NAMES, TAR_BLOCK, check_split
-from depictqa.sample import Sample, Slot, Task, Turn
+from depictqa.sample import Sample, Slot, Task, Truth, Turn
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Entry:
     task: Task
     slots: Mapping[Slot, tuple[int, int]]
     dialogue: tuple[Turn, ...]
+    truth: Truth = field(default_factory=Truth)
+
+    @property
+    def full_reference(self) -> bool:
+        return Slot.REFERENCE in self.slots
 
 
 @dataclass
@@ -97,7 +102,7 @@ class IndexedShards(Sequence[Sample]):
         return self._entry(self._record(shard, record), sample)
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry in order: faster than one by one."""
+        """Every entry in order, without its truth: faster than one by one."""
         for shard in range(len(self._shards)):
             for record in range(int(self._first_record[shard + 1] - self._first_record[shard])):
                 found = self._parse(shard, record, truths=False)
@@ -106,7 +111,7 @@ class IndexedShards(Sequence[Sample]):
     def _entry(self, found: _Indexed, sample: int) -> Entry:
         chosen = found.samples[sample]
         sizes = {slot: found.places[slot][2:] for slot in chosen.slots}
-        return Entry(f"{self.source}/{found.key}/{sample}", chosen.task, sizes, chosen.dialogue)
+        return Entry(f"{self.source}/{found.key}/{sample}", chosen.task, sizes, chosen.dialogue, chosen.truth)
 
     def _locate(self, index: int) -> tuple[int, int, int]:
         """Sample number -> shard, record in the shard, sample in the record."""

@@ -19,9 +19,7 @@ def open_model(cfg: DictConfig) -> DepictQA:
     what it does not say of itself from `model.language.lora_alpha`, `model.prompt.unique_tags` and
     `model.projector.num_heads`.
     """
-    path = Path(cfg.checkpoint) if cfg.checkpoint is not None else newest_model(Path(cfg.paths.runs))
-    if cfg.checkpoint is None:
-        print(f"no checkpoint= given: using the newest, {path}", file=sys.stderr)
+    path = checkpoint_path(cfg)
 
     import torch
 
@@ -37,6 +35,15 @@ def open_model(cfg: DictConfig) -> DepictQA:
     )
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return model.to("cuda" if gpu else "cpu").eval()
+
+
+def checkpoint_path(cfg: DictConfig) -> Path:
+    """`checkpoint`, or the newest run's, which is told."""
+    if cfg.checkpoint is not None:
+        return Path(cfg.checkpoint)
+    path = newest_model(Path(cfg.paths.runs))
+    print(f"no checkpoint= given: using the newest, {path}", file=sys.stderr)
+    return path
 
 
 def newest_model(runs: Path) -> Path:

@@ -1,59 +1,113 @@
-"""Evaluates a model on a benchmark: results, figures, a table. Also what training ends with."""
+"""Evaluates models on a benchmark: results, figures, a table. Also what training ends with."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+import depictqa.evaluation.evaluate as evaluation
 from datamodules.sources.synthetic import SETTINGS
-from depictqa.evaluation.held_out import METRICS, evaluate_held_out, score_folder, write_metrics
-from depictqa.evaluation.runner import Progress
-from depictqa.evaluation.score import Scores, flat_metrics
+from depictqa.evaluation.answerer import Answerer
+from depictqa.evaluation.benchmark import Benchmark
+from depictqa.evaluation.evaluate import METRICS, RESULTS, score_folder, write_metrics
+from depictqa.evaluation.held_out import held_out_benchmarks
+from depictqa.evaluation.runner import Progress, Runner
+from depictqa.evaluation.score import ERRORS, Scores, flat_metrics
 from depictqa.evaluation.table import results_table
 from depictqa.evaluation.vote_table import vote_tables
-from depictqa.sentence_embedding import SentenceEmbedder
-from experiments.checkpoints import open_model
-from experiments.prepare import build_synthetic, missing_benchmark, open_baselines, open_data
-
-if TYPE_CHECKING:
-    from depictqa.models.depictqa import DepictQA
+from depictqa.whole_file import write_whole
+from experiments.answerers import asks_ours, open_others, our_answerer
+from experiments.checkpoints import checkpoint_path, open_model
+from experiments.prepare import build_synthetic, missing_benchmark, open_data
+from experiments.resume import resumed_evaluation
 
 TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
 
+UNREAD_EXIT = 2
+"""The exit code where an image could not be read: figures are there, but do not stand on all samples."""
+
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """`program=evaluate`: of `checkpoint`, or of a finished run's results alone (`evaluation.results=RUN_DIR`)."""
+    """`program=evaluate`: of `model_under_test` and the baselines, or of a finished run's results alone
+    (`evaluation.results=RUN_DIR`). `resume=RUN_DIR` goes on with one that was cut short."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     if cfg.evaluation.results is not None:
         scores = score_folder(Path(cfg.evaluation.results))
         metrics = _report(scores, cfg)
+        _save_config(cfg, folder)
     else:
-        missing = [*missing_benchmark(cfg)]
-        if missing:
-            raise FileNotFoundError("; ".join(missing))
-        open_baselines(cfg)  # what is missing is said before a large model is read
-        model = open_model(cfg)
-        own_shards = cfg.evaluation.root is not None or (Path(cfg.paths.data) / SETTINGS).is_file()
-        if cfg.scale.synthetic is not None and not own_shards:
-            options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
-            build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
-        if cfg.checkpoint is not None and cfg.evaluation.root is None:
-            _tell_other_data(Path(cfg.checkpoint), cfg.paths.data)
-        metrics = evaluate(model, cfg, folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+        if cfg.resume is not None:
+            folder = Path(cfg.resume)
+            cfg = resumed_evaluation(cfg, folder)
+        answerers = _open(cfg)
+        _save_config(cfg, folder)
+        try:
+            metrics = evaluate(answerers, cfg, folder, resume=cfg.resume is not None)
+        except BaseException:
+            if any((folder / RESULTS).glob("*")):
+                print(f"what is answered is kept; go on with program=evaluate resume={folder}", flush=True)
+            raise
     write_metrics(folder / METRICS, metrics)
-    for name in ("config.yaml", METRICS, "results"):
+    for name in ("config.yaml", METRICS, RESULTS):
         if (folder / name).exists():
             print(f"{name:13}{folder / name}")
+    exit_if_unread(metrics)
     return metrics
+
+
+def evaluate(answerers: Sequence[Answerer], cfg: DictConfig, folder: Path, resume: bool = False) -> dict[str, float]:
+    """Flat metrics, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console."""
+    runner = Runner(folder / RESULTS, cfg.evaluation.batch_size, _progress(), resume)
+    return _report(evaluation.evaluate(open_benchmarks(cfg), answerers, runner), cfg)
+
+
+def open_benchmarks(cfg: DictConfig) -> list[Benchmark]:
+    """`evaluation.benchmarks` is the dotted name of what makes them."""
+    return get_method(cfg.evaluation.benchmarks)(cfg)
+
+
+def held_out(cfg: DictConfig) -> list[Benchmark]:
+    """`evaluation=held_out`: of the data's own held-out samples."""
+    return held_out_benchmarks(open_data(cfg, None).samples(cfg.evaluation.split), cfg.evaluation.limit)
+
+
+def prepare_benchmarks(cfg: DictConfig) -> None:
+    """FileNotFoundError where shards are missing; embedded data that are not there are built."""
+    missing = [*missing_benchmark(cfg)]
+    if missing:
+        raise FileNotFoundError("; ".join(missing))
+    own_shards = cfg.evaluation.root is not None or (Path(cfg.paths.data) / SETTINGS).is_file()
+    if cfg.scale.synthetic is not None and not own_shards:
+        options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
+        build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
+
+
+def exit_if_unread(metrics: Mapping[str, float]) -> None:
+    """Exit code 2, once all is written, where an image could not be read."""
+    if any(value for name, value in metrics.items() if name.endswith(f"/{ERRORS}")):
+        raise SystemExit(UNREAD_EXIT)
+
+
+def _open(cfg: DictConfig) -> list[Answerer]:
+    """What is missing is said before a large model is read; `checkpoint` becomes the model that is chosen."""
+    others = open_others(cfg)
+    if not asks_ours(cfg):
+        prepare_benchmarks(cfg)
+        return others
+    chosen = cfg.checkpoint is not None
+    cfg.checkpoint = str(checkpoint_path(cfg))
+    prepare_benchmarks(cfg)
+    ours = our_answerer(open_model(cfg), cfg)
+    if chosen and cfg.evaluation.root is None:
+        _tell_other_data(Path(cfg.checkpoint), cfg.paths.data)
+    return [ours, *others]
 
 
 def _tell_other_data(checkpoint: Path, data: str) -> None:
@@ -66,29 +120,9 @@ def _tell_other_data(checkpoint: Path, data: str) -> None:
             return
 
 
-def evaluate(model: DepictQA, cfg: DictConfig, folder: Path) -> dict[str, float]:
-    """Flat metrics of a model, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console.
-
-    `evaluation.run` is the dotted name of what asks and scores.
-    """
-    return _report(get_method(cfg.evaluation.run)(model, cfg, folder, _progress()), cfg)
-
-
-def held_out(model: DepictQA, cfg: DictConfig, folder: Path, progress: Progress) -> Scores:
-    """`evaluation=held_out`: on the data's own held-out samples."""
-    options = cfg.evaluation
-    data = open_data(cfg, model.encoder)
-    return evaluate_held_out(
-        model,
-        data.samples(options.split),
-        folder,
-        max_new_tokens=options.max_new_tokens,
-        batch_size=options.batch_size,
-        limit=options.limit,
-        baselines=open_baselines(cfg),
-        embed=SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None,
-        progress=progress,
-    )
+def _save_config(cfg: DictConfig, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def _report(scores: Scores, cfg: DictConfig) -> dict[str, float]:

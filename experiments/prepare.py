@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from depictqa.evaluation.answerer import Answerer
+from experiments.answerers import open_baselines
 from experiments.build import num_workers
 
 
@@ -25,20 +25,6 @@ def prepare(cfg: DictConfig) -> None:
     if missing:
         raise FileNotFoundError(f"scale={cfg.scale.name} needs what is not here: {'; '.join(missing)}")
     open_baselines(cfg)
-
-
-def open_baselines(cfg: DictConfig) -> list[Answerer]:
-    """The configured ones, in order, once all their weights are there: FileNotFoundError names those that are not.
-
-    One that has a `check` looks for its own model or file."""
-    from depictqa.baselines.weights import fetch
-
-    baselines = [instantiate(options) for options in (cfg.baseline or {}).values()]
-    fetch(weights for baseline in baselines for weights in getattr(baseline, "weights", ()))
-    for baseline in baselines:
-        if hasattr(baseline, "check"):
-            baseline.check()
-    return baselines
 
 
 def build_synthetic(out: Path, options: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,58 @@ CHECKPOINT = "checkpoints/last.ckpt"
 FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs")
 
 
-def resumed(cfg: DictConfig, folder: Path) -> DictConfig:
+ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_test", "evaluation")
+"""What results depend on, so that those of a resumed evaluation belong together."""
+
+
+def resumed_training(cfg: DictConfig, folder: Path) -> DictConfig:
+    """FileNotFoundError where `folder` has no checkpoint to train on from."""
+    return resumed(cfg, folder, ("config.yaml", CHECKPOINT), FIXED)
+
+
+def resumed_evaluation(cfg: DictConfig, folder: Path) -> DictConfig:
+    """With the baselines of this command where it names some: further ones are asked too."""
+    own = _configuration(folder, ("config.yaml",))
+    if own.program.name != "evaluate":
+        raise ValueError(
+            f"{folder} is of program={own.program.name}; resume it so, or evaluate its model with checkpoint={folder}"
+        )
+    saved = resumed(cfg, folder, ("config.yaml",), ASKED)
+    if not _same(saved.evaluation, own.evaluation):
+        raise ValueError(f"the run in {folder} has other options evaluation.*; leave them out, or start a new run")
+    if any(override.startswith("baseline=") for override in HydraConfig.get().overrides.task):
+        saved.baseline = cfg.baseline
+    return saved
+
+
+def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequence[str]) -> DictConfig:
     """The configuration that the run in `folder` was started with, changed by the single keys of this command.
 
-    The run's data, model and scale are its own, and so are its seed and photos, from which others were derived.
-    ValueError where they are typed again and differ; FileNotFoundError where `folder` has no configuration or no
-    checkpoint.
+    The run's data, model and scale are its own, and so are its seed and photos, from which others were derived: all
+    that is `fixed`. ValueError where it is typed again and differs; FileNotFoundError where `folder` lacks a file that
+    is `needed`.
     """
-    for name in ("config.yaml", CHECKPOINT):
+    saved = _configuration(folder, needed)
+    hydra = HydraConfig.get()
+    for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
+        key, value = override.key_or_group, override.value()
+        if key in fixed and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
+            raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
+        several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
+        if key not in hydra.runtime.choices and not several:
+            OmegaConf.update(saved, key, value, force_add=False)
+    saved.resume = cfg.resume
+    return saved
+
+
+def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
+    for name in needed:
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"cannot resume {folder}: it has no {name}; give the folder of a run that was cut short"
             )
     saved = OmegaConf.load(folder / "config.yaml")
     assert isinstance(saved, DictConfig)
-    hydra = HydraConfig.get()
-    for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
-        key, value = override.key_or_group, override.value()
-        if key in FIXED and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
-            raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
-        several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
-        if key not in hydra.runtime.choices and not several:
-            OmegaConf.update(saved, key, value, force_add=False)
-    saved.resume = cfg.resume
     return saved
 
 

@@ -144,14 +144,14 @@ class TrainerConfig:
 
 @dataclass
 class EvaluationConfig:
-    """`run` is the dotted name of the function that asks and scores, on which split and how. `root` is a folder of
-    shards, null for the run's own data. `swap`: each pair also with A and B exchanged. `limit` bounds each benchmark's
-    samples with a reference, and those without.
+    """`benchmarks` is the dotted name of the function that makes them, of which split and how they are asked. `root` is
+    a folder of shards, null for the run's own data. `swap`: each pair also with A and B exchanged. `limit` bounds each
+    benchmark's samples with a reference, and those without.
     `sentence_model`: a folder, for the confidence of long answers. `results`: a finished run's folder, to make its
     table again."""
 
     name: str = MISSING
-    run: str = MISSING
+    benchmarks: str = MISSING
     root: str | None = None
     swap: bool = False
     split: str = "test"
@@ -249,6 +249,7 @@ class RunConfig:
     data: LoaderConfig = field(default_factory=LoaderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    model_under_test: dict[str, Any] = field(default_factory=dict)  # whom an evaluation is about, by name
     baseline: dict[str, Any] = field(default_factory=dict)  # what stands beside the model's comparisons, by name
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     paths: PathsConfig = field(default_factory=PathsConfig)
@@ -257,7 +258,7 @@ class RunConfig:
     name: str = MISSING
     seed: int = 131
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
-    # train
+    # train, evaluate
     resume: str | None = None  # a run's folder
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
@@ -270,7 +271,7 @@ class RunConfig:
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build, write, report (a folder; `report` in the first of `runs`), and the pages
+    # build, write, questions, report (a folder; `report` in the first of `runs`), and the pages
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
 from experiments.prepare import open_data, prepare
-from experiments.resume import resumed, rewind_log
+from experiments.resume import resumed_training, rewind_log
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -26,23 +26,25 @@ def run(cfg: DictConfig) -> dict[str, float]:
         folder = relative(HydraConfig.get().runtime.output_dir)
     else:
         folder = Path(cfg.resume)
-        cfg = resumed(cfg, folder)
+        cfg = resumed_training(cfg, folder)
     prepare(cfg)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     start = time.perf_counter()
     model, metrics = train(cfg, folder)
     if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) > 0:
         return metrics  # one process evaluates
-    from experiments.evaluate import evaluate
+    from experiments.answerers import open_baselines, our_answerer
+    from experiments.evaluate import evaluate, exit_if_unread
     from experiments.loggers import close_wandb
 
-    metrics |= evaluate(model, cfg, folder)
+    metrics |= evaluate([our_answerer(model, cfg), *open_baselines(cfg)], cfg, folder)
     metrics |= {"seconds": time.perf_counter() - start, **peak_memory()}
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     close_wandb(metrics)
     for name in ("config.yaml", "metrics.json", "metrics.csv", "model", "checkpoints", "results", "wandb"):
         if (folder / name).exists():
             print(f"{name:13}{folder / name}")
+    exit_if_unread(metrics)
     return metrics
 
 

@@ -6,7 +6,7 @@ full or no reference is whether `Slot.REFERENCE` is filled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,6 +81,10 @@ class Sample:
     images: Mapping[Slot, Image.Image]
     dialogue: tuple[Turn, ...]
     truth: Truth = field(default_factory=Truth)
+
+    @property
+    def slots(self) -> Collection[Slot]:
+        return self.images.keys()
 
     @property
     def full_reference(self) -> bool:

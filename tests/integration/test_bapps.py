@@ -13,10 +13,11 @@ import experiments.evaluate
 import experiments.schemas  # noqa: F401
 from datamodules.building import build
 from datamodules.sources import bapps
-from depictqa.evaluation.held_out import score_folder
+from depictqa.evaluation.evaluate import score_folder
 from depictqa.evaluation.result import read_results
 from depictqa.evaluation.score import flat_metrics
 from depictqa.testing import random_image, tiny_model
+from experiments.answerers import open_baselines, our_answerer
 from experiments.prepare import missing_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,10 +54,14 @@ def composed(*words: str):
         return compose("run", ["program=evaluate", "evaluation=bapps", "evaluation.max_new_tokens=4", *words])
 
 
+def answerers(cfg, tokenizer_folder):
+    return [our_answerer(tiny_model(tokenizer_folder), cfg), *open_baselines(cfg)]
+
+
 def test_the_model_and_metrics_stand_beside_the_human_rows(shards, tokenizer_folder, tmp_path, capsys):
     cfg = composed(f"evaluation.root={shards}", "evaluation.swap=true")
     assert not list(missing_benchmark(cfg))
-    metrics = experiments.evaluate.evaluate(tiny_model(tokenizer_folder), cfg, tmp_path)
+    metrics = experiments.evaluate.evaluate(answerers(cfg, tokenizer_folder), cfg, tmp_path)
 
     for subset, n in (("traditional", 3), ("cnn", 3), ("overall", 6)):
         psnr = f"test/bapps/psnr/full_reference/votes/{subset}"

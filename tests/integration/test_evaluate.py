@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from datamodules.writers.forms import fill_questionnaire
 from depictqa.evaluation.result import read_results
 from depictqa.sample import Distortion, Slot, Task, Truth, Turn
 from depictqa.testing import random_image, tiny_model
+from experiments.answerers import our_answerer
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM_RECORDS = 3
@@ -101,5 +103,62 @@ def test_a_split_that_is_not_there_is_one_line(work, tokenizer_folder, tmp_path)
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("run", ["data=templated", f"data.root={work}/shards", "evaluation.split=val"])
     with pytest.raises(FileNotFoundError, match="shards/val"):
-        experiments.evaluate.evaluate(tiny_model(tokenizer_folder), cfg, tmp_path)
+        experiments.evaluate.evaluate([our_answerer(tiny_model(tokenizer_folder), cfg)], cfg, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_evaluation_goes_on(work):
+    words = ("checkpoint=model", "evaluation.max_new_tokens=4", "evaluation.batch_size=2", "trainer.accelerator=cpu")
+    whole = evaluate(work, *words, "hydra.run.dir=whole")
+    assert whole.returncode == 0, whole.stderr
+    cut = work / "cut"
+    shutil.copytree(work / "whole", cut)
+    for name in ("loss", "reasoning"):
+        path = cut / "results" / f"{name}.jsonl"
+        text = path.read_text()
+        path.unlink()
+        if name == "reasoning":
+            (cut / "results" / f"{name}.jsonl.partial").write_text(text[: len(text) // 2])
+    (cut / "metrics.json").unlink()
+    done = evaluate(work, "resume=cut", "baseline=[psnr,ssim,fsim]")
+    assert done.returncode == 0, done.stderr
+    for path in (work / "whole" / "results").iterdir():
+        assert (cut / "results" / path.name).read_bytes() == path.read_bytes()
+    metrics, own = (json.loads((work / name / "metrics.json").read_text()) for name in ("cut", "whole"))
+    assert metrics["test/comparison/fsim/n"] == NUM_RECORDS and metrics.items() > own.items()
+    assert "evaluated description" not in done.stdout and "evaluated reasoning" in done.stdout
+
+
+def test_an_image_that_cannot_be_read_is_in_the_foot_and_the_exit_code(work, tmp_path):
+    shutil.copytree(work / "shards", tmp_path / "shards")
+    (tar,) = (tmp_path / "shards" / "test").glob("*.tar")
+    index = json.loads(next((tmp_path / "shards" / "test").glob("*.index.json")).read_text())
+    offset, size = index["records"][0]["images"]["b"][:2]
+    content = bytearray(tar.read_bytes())
+    content[offset : offset + size] = bytes(size)
+    tar.write_bytes(content)
+    done = evaluate(
+        work, f"data.root={tmp_path}/shards", "model_under_test=none", "baseline=[psnr]", "hydra.run.dir=bad"
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"1 of {NUM_RECORDS} (comparison, psnr)" in done.stdout
+    assert json.loads((work / "bad" / "metrics.json").read_text())["test/comparison/psnr/num_errors"] == 1
+    (unread,) = [r for r in read_results(work / "bad" / "results" / "comparison.psnr.jsonl") if r.error]
+    assert unread.truth["better"] == "b" and unread.parsed is None
+
+
+def test_questions_are_written_and_answers_to_them_are_a_model_under_test(work):
+    done = evaluate(work, "program=questions", "out=asked")
+    assert done.returncode == 0, done.stderr
+    answers = []
+    for name in ("comparison", "description", "reasoning"):
+        for line in (work / "asked" / name / "questions.jsonl").read_text().splitlines():
+            asked = json.loads(line)
+            assert all((work / "asked" / name / image).is_file() for image in asked["images"].values())
+            answers.append({key: asked[key] for key in ("key", "task", "full_reference")} | {"prediction": "Image B"})
+    (work / "theirs.jsonl").write_text("".join(json.dumps(answer) + "\n" for answer in answers))
+    words = ("model_under_test=answers", "path=theirs.jsonl", "hydra.run.dir=theirs")
+    done = evaluate(work, *words)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((work / "theirs" / "metrics.json").read_text())
+    assert metrics["test/comparison/theirs/accuracy"] == 1 and "test/loss/loss" not in metrics

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 
 import experiments.report
 import experiments.schemas  # noqa: F401
-from depictqa.evaluation.held_out import score_folder
+from depictqa.evaluation.evaluate import score_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from depictqa.baselines.weights import Weights, fetch
 from depictqa.evaluation.answerer import Reply
 from depictqa.metrics.accuracy import TIE
-from depictqa.sample import Sample, Slot
+from depictqa.sample import Sample, Slot, Task
 
 Measure = Callable[..., Tensor]
 """[N, 3, H, W] in 0..1, and their references of the same shape where the metric needs them -> [N]."""
@@ -44,6 +45,7 @@ class ScoreMetric:
     weights: tuple[Weights, ...] = ()
     batch_size: int = 16
     accelerator: str = "auto"
+    tasks: ClassVar[frozenset[Task]] = frozenset({Task.COMPARISON, Task.RATING})
 
     def answer(self, samples: Sequence[Sample]) -> list[Reply]:
         """`scores` are larger for the better image: a distance's are its values with the sign turned."""

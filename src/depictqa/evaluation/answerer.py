@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -35,10 +35,15 @@ class Reply:
 
 
 class Answerer(Protocol):
-    """`name` goes into results. One with `needs_reference` is only asked about samples that have one."""
+    """`name` goes into results. One with `needs_reference` is only asked about samples that have one, one with `tasks`
+    only those (None: all)."""
 
-    name: str
-    needs_reference: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def needs_reference(self) -> bool: ...
+    @property
+    def tasks(self) -> Collection[Task] | None: ...
 
     def answer(self, samples: Sequence[Sample]) -> Sequence[Reply]:
         """One reply a sample, in order."""
@@ -55,6 +60,7 @@ class ModelAnswerer:
     """
 
     needs_reference = False
+    tasks = None
 
     def __init__(
         self,

@@ -12,10 +12,9 @@ import numpy as np
 
 from depictqa.evaluation.answerer import Answerer, ModelAnswerer
 from depictqa.evaluation.reading import read_answer
-from depictqa.evaluation.result import Result, make_result
-from depictqa.evaluation.score import score
+from depictqa.evaluation.result import Result, Seen, make_result
 from depictqa.evaluation.swap import original_key
-from depictqa.sample import Sample, Slot, Task
+from depictqa.sample import Sample, Task
 
 
 class Benchmark(Protocol):
@@ -26,12 +25,16 @@ class Benchmark(Protocol):
     @property
     def samples(self) -> Sequence[Sample]: ...
 
+    def fits(self, answerer: Any, seen: Seen) -> bool:
+        """Whether an answerer is asked about a sample."""
+        ...
+
     def ask(self, answerer: Any, samples: Sequence[Sample]) -> list[Result]:
         """A result for each of some of its samples."""
         ...
 
-    def score(self, results: Sequence[Result]) -> dict[str, float]:
-        """Figures from results alone."""
+    def unread(self, answerer: Any, seen: Seen, error: str) -> Result:
+        """The result of a sample whose images cannot be opened."""
         ...
 
 
@@ -42,14 +45,17 @@ class Questions:
 
     name: str
     samples: Sequence[Sample]
-    score: Callable[[Sequence[Result]], dict[str, float]] = score
     subset: Callable[[str], str] | None = None
+
+    def fits(self, answerer: Answerer, seen: Seen) -> bool:
+        """By what the answerer needs (a reference) and can (its `tasks`)."""
+        can = answerer.tasks is None or seen.task in answerer.tasks
+        return can and (seen.full_reference or not answerer.needs_reference)
 
     def ask(self, answerer: Answerer, samples: Sequence[Sample]) -> list[Result]:
         results = []
         for sample, reply in zip(samples, answerer.answer(samples), strict=True):
             parsed, reason = reply.parsed, reply.reason
-            swap_of = original_key(sample.key)
             if parsed is None and reason is None:
                 parsed, reason = read_answer(sample.task, reply.text, sample.images)
             results.append(
@@ -62,11 +68,17 @@ class Questions:
                     scores=dict(reply.scores),
                     parsed=parsed,
                     reason=reason,
-                    subset=self.subset(swap_of or sample.key) if self.subset else None,
-                    swap_of=swap_of,
+                    **self._place(sample.key),
                 )
             )
         return results
+
+    def unread(self, answerer: Answerer, seen: Seen, error: str) -> Result:
+        return make_result(seen, self.name, answerer.name, error=error, **self._place(seen.key))
+
+    def _place(self, key: str) -> dict[str, Any]:
+        swap_of = original_key(key)
+        return {"subset": self.subset(swap_of or key) if self.subset else None, "swap_of": swap_of}
 
 
 _CUT = "max_text_tokens leaves nothing of the answer"
@@ -78,7 +90,9 @@ class HeldOutLoss:
 
     samples: Sequence[Sample]
     name: str = "loss"
-    score: Callable[[Sequence[Result]], dict[str, float]] = score
+
+    def fits(self, answerer: Any, seen: Seen) -> bool:
+        return hasattr(answerer, "losses")
 
     def ask(self, answerer: ModelAnswerer, samples: Sequence[Sample]) -> list[Result]:
         losses = answerer.losses(samples)
@@ -86,6 +100,9 @@ class HeldOutLoss:
             make_result(sample, self.name, answerer.name, loss=loss, reason=None if loss is not None else _CUT)
             for sample, loss in zip(samples, losses, strict=True)
         ]
+
+    def unread(self, answerer: ModelAnswerer, seen: Seen, error: str) -> Result:
+        return make_result(seen, self.name, answerer.name, error=error)
 
 
 class Subset(Sequence[Sample]):
@@ -107,21 +124,20 @@ class Subset(Sequence[Sample]):
             return Subset(self.samples, self.indices[index])
         return self.samples[self.indices[index]]
 
-    def entry(self, index: int) -> Any:
+    def entry(self, index: int) -> Seen:
         return peek(self.samples, self.indices[index])
 
 
-def peek(samples: Sequence[Sample], index: int) -> Any:
-    """What is known of a sample without decoding its images (`task`, `key`), where the sequence offers
-    `entry(i)` as shards do; else the sample.
+def peek(samples: Sequence[Sample], index: int) -> Seen:
+    """What is known of a sample without decoding its images, where the sequence offers `entry(i)` as shards do; else
+    the sample.
     """
     return samples.entry(index) if hasattr(samples, "entry") else samples[index]
 
 
 def has_reference(samples: Sequence[Sample], index: int) -> bool:
     """Without decoding, where that can be told."""
-    seen = peek(samples, index)
-    return Slot.REFERENCE in (seen.images if isinstance(seen, Sample) else seen.slots)
+    return peek(samples, index).full_reference
 
 
 def of_tasks(samples: Sequence[Sample], tasks: Collection[Task], limit: int | None = None) -> Subset:

@@ -9,18 +9,35 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from depictqa.sample import Sample, Task, Truth
+from depictqa.sample import Slot, Task, Truth, Turn
+
+
+class Seen(Protocol):
+    """A sample, or what is known of it without opening its images (an entry of an index)."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def task(self) -> Task: ...
+    @property
+    def slots(self) -> Collection[Slot]: ...
+    @property
+    def dialogue(self) -> tuple[Turn, ...]: ...
+    @property
+    def truth(self) -> Truth: ...
+    @property
+    def full_reference(self) -> bool: ...
 
 
 @dataclass(frozen=True)
 class Result:
     """`parsed` is what was read from `prediction` (its form is the benchmark's), or None with the `reason`
-    why not.
+    why not. `error` says which image could not be read, so that nothing was asked.
 
     `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by
     slot (larger is better); `truth` is `Truth` as plain JSON. `subset` is the part of the benchmark that is
@@ -44,6 +61,7 @@ class Result:
     truth: Mapping[str, Any] = field(default_factory=dict)
     subset: str | None = None
     swap_of: str | None = None
+    error: str | None = None
 
     def to_line(self) -> str:
         """Strict JSON without a line break. Infinite or undefined numbers have no place in it: ValueError."""
@@ -95,15 +113,17 @@ def read_results(path: Path) -> list[Result]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"results '{path}' not found; run program=evaluate first")
-    results = []
     try:
-        # not splitlines(): answers may hold other Unicode line separators
-        for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-            if line.strip():
-                results.append(_read_line(path, number, line))
+        return read_lines(path, path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"results '{path}' are no UTF-8 text; evaluate again") from error
-    return results
+
+
+def read_lines(path: Path, text: str) -> list[Result]:
+    """The results in the `text` of `path`."""
+    # not splitlines(): answers may hold other Unicode line separators
+    lines = enumerate(text.split("\n"), start=1)
+    return [_read_line(path, number, line) for number, line in lines if line.strip()]
 
 
 def truth_to_json(truth: Truth) -> dict[str, Any]:
@@ -125,7 +145,7 @@ def truth_to_json(truth: Truth) -> dict[str, Any]:
     return record
 
 
-def make_result(sample: Sample, benchmark: str, model: str, prediction: str = "", **rest: Any) -> Result:
+def make_result(sample: Seen, benchmark: str, model: str, prediction: str = "", **rest: Any) -> Result:
     """The result of one sample's last turn; `rest` are `Result`'s further fields."""
     turn = sample.dialogue[-1]
     return Result(
@@ -186,4 +206,5 @@ _TYPES = {
     "truth": lambda value: isinstance(value, dict),
     "subset": _is_optional_text,
     "swap_of": _is_optional_text,
+    "error": _is_optional_text,
 }

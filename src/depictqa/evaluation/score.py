@@ -22,6 +22,9 @@ FULL, NONE = "full_reference", "no_reference"
 SINGLE, SEVERAL, CLEAN = "single", "several", "clean"
 """Identifications of images with one distortion, with more, and with none, which have figures of their own."""
 
+ERRORS = "num_errors"
+"""Samples that could not be read, and so never were asked about. They are in `n`, and count as wrong."""
+
 _OF_TARGETS = ("field_accuracy", "distortion_accuracy")
 
 Scores = dict[tuple[str, str], dict[str, float]]
@@ -35,7 +38,7 @@ def score(results: Sequence[Result]) -> dict[str, float]:
     triplet is asked about with and without its reference.
     """
     asked = [result for result in results if result.swap_of is None]
-    metrics = _score_alike(asked)
+    metrics = _score_alike(asked) | _errors(results)
     for name, wanted in ((FULL, True), (NONE, False)):
         some = [result for result in asked if result.full_reference is wanted]
         votes = vote_figures([result for result in results if result.full_reference is wanted])
@@ -50,6 +53,12 @@ def score_all(results: Iterable[Result]) -> Scores:
         groups.setdefault((result.benchmark, result.model), []).append(result)
     order = sorted(groups, key=lambda group: (group[0] == "loss", group[0], group[1] != MODEL, group[1]))
     return {group: score(groups[group]) for group in order}
+
+
+def _errors(results: Sequence[Result]) -> dict[str, float]:
+    """Nothing where there are none."""
+    number = sum(result.error is not None for result in results)
+    return {ERRORS: float(number)} if number else {}
 
 
 def flat_metrics(scores: Scores, prefix: str = "test") -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, overload
 
+from depictqa.evaluation.result import Seen
 from depictqa.sample import Sample, Slot, Truth
 
 _SUFFIX = "/swapped"
@@ -18,15 +19,7 @@ _Value = TypeVar("_Value")
 def swapped(sample: Sample) -> Sample:
     """The sample with A and B exchanged in its images, its truth and the answer to its last turn; the questions stay.
     The letters of an answer are exchanged where they stand after `Image`."""
-    turn = sample.dialogue[-1]
-    answer = re.sub(r"\b(Image )([AB])\b", lambda found: found[1] + _LETTERS[found[2]], turn.answer)
-    return replace(
-        sample,
-        key=sample.key + _SUFFIX,
-        images=_exchanged(sample.images),
-        dialogue=(*sample.dialogue[:-1], replace(turn, answer=answer)),
-        truth=_swapped_truth(sample.truth),
-    )
+    return replace(sample, images=_exchanged(sample.images), **_told(sample))
 
 
 def original_key(key: str) -> str | None:
@@ -55,11 +48,27 @@ class BothOrders(Sequence[Sample]):
         sample = self.samples[index // 2]
         return swapped(sample) if index % 2 else sample
 
-    def entry(self, index: int) -> Any:
-        """What is known without decoding is the same in both orders, but for the key."""
+    def entry(self, index: int) -> Seen:
+        """What is known without decoding."""
         from depictqa.evaluation.benchmark import peek
 
-        return peek(self.samples, index // 2)
+        seen: Any = peek(self.samples, index // 2)
+        if index % 2 == 0:
+            return seen
+        if isinstance(seen, Sample):
+            return swapped(seen)
+        return replace(seen, slots=_exchanged(seen.slots), **_told(seen))
+
+
+def _told(seen: Seen) -> dict[str, Any]:
+    """Key, dialogue and truth in the other order."""
+    turn = seen.dialogue[-1]
+    answer = re.sub(r"\b(Image )([AB])\b", lambda found: found[1] + _LETTERS[found[2]], turn.answer)
+    return {
+        "key": seen.key + _SUFFIX,
+        "dialogue": (*seen.dialogue[:-1], replace(turn, answer=answer)),
+        "truth": _swapped_truth(seen.truth),
+    }
 
 
 def _swapped_truth(truth: Truth) -> Truth:

@@ -4,12 +4,12 @@ reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from depictqa.evaluation.answerer import MODEL
-from depictqa.evaluation.score import FULL, NONE, Scores
+from depictqa.evaluation.score import ERRORS, FULL, NONE, Scores
 
 HEADLINES = (
     "accuracy",
@@ -52,9 +52,8 @@ def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str
         table.add_column(column)
     for column in ("with reference", "without", "all"):
         table.add_column(column, justify="right")
-    if any(model != MODEL for _, model in scores):
-        table.caption = "Baselines that need a reference skip samples without one; their exact ties count half."
-        table.caption_justify = "left"
+    table.caption = " ".join(_foot(scores)) or None
+    table.caption_justify = "left"
     previous = None
     for (benchmark, model), values in scores.items():
         for name in metrics:
@@ -67,6 +66,18 @@ def results_table(scores: Scores, metrics: Sequence[str] = HEADLINES, title: str
             previous = (benchmark, model)
             table.add_row(*head, _words(name), *(_number(name, value) for value in columns))
     return table
+
+
+def _foot(scores: Scores) -> Iterator[str]:
+    if any(model != MODEL for _, model in scores):
+        yield "Baselines that need a reference skip samples without one; their exact ties count half."
+    unread = [
+        f"{values[ERRORS]:.0f} of {values['n']:.0f} ({benchmark}, {model})"
+        for (benchmark, model), values in scores.items()
+        if ERRORS in values and benchmark != "loss"
+    ]
+    if unread:
+        yield f"Could not be read, and count as wrong: {', '.join(unread)}; the results name each (error)."
 
 
 def _words(name: str) -> str:

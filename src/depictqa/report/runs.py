@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from depictqa.evaluation.held_out import RESULTS
+from depictqa.evaluation.evaluate import RESULTS
 from depictqa.evaluation.result import Result, read_results
 from depictqa.evaluation.score import FULL, NONE, score
 from depictqa.report.published import place
@@ -32,13 +32,13 @@ class Measured:
 
     @property
     def num_errors(self) -> int:
-        return sum(_error(result) is not None for result in self.results)
+        return sum(result.error is not None for result in self.results)
 
     @property
     def num_unparsed(self) -> int:
         """Answers that nothing could be read from, of those that should say something of quality."""
         return sum(
-            result.parsed is None and result.loss is None and _error(result) is None
+            result.parsed is None and result.loss is None and result.error is None
             for result in self.results
             if result.task is not Task.CONTENT and result.benchmark != "loss"
         )
@@ -134,7 +134,3 @@ def _twice(result: Result, first: Path, second: Path) -> str:
 
 def _listed(folders: Sequence[Path]) -> str:
     return ", ".join(f"'{folder}'" for folder in folders)
-
-
-def _error(result: Result) -> str | None:
-    return getattr(result, "error", None)

@@ -10,6 +10,9 @@ from omegaconf import OmegaConf
 from experiments import resume
 
 SAVED = {
+    "program": {"name": "evaluate"},
+    "evaluation": {"limit": None},
+    "checkpoint": "runs/a/model",
     "baseline": {"psnr": {"batch_size": 16}},
     "trainer": {"max_epochs": 1, "checkpoint_every": 100},
     "scale": {"name": "tiny"},
@@ -26,11 +29,11 @@ def resumed(tmp_path, monkeypatch):
     (tmp_path / resume.CHECKPOINT).parent.mkdir()
     (tmp_path / resume.CHECKPOINT).touch()
 
-    def of(*words, **typed):
+    def of(*words, program=resume.resumed_training, **typed):
         runtime = SimpleNamespace(choices={"scale": "paper"})  # Hydra lists no choice of several options
         hydra = SimpleNamespace(overrides=SimpleNamespace(task=list(words)), runtime=runtime)
         monkeypatch.setattr(resume.HydraConfig, "get", lambda: hydra)
-        return resume.resumed(OmegaConf.create({**SAVED, "resume": str(tmp_path), **typed}), tmp_path)
+        return program(OmegaConf.create({**SAVED, "resume": str(tmp_path), **typed}), tmp_path)
 
     return of
 
@@ -55,3 +58,18 @@ def test_what_others_were_derived_from_cannot_change(resumed, word, typed):
     with pytest.raises(ValueError, match=f"has another {word.split('=')[0]}; leave"):
         resumed(word, **typed)
     resumed(f"seed={SAVED['seed']}")  # said again, and the same
+
+
+def test_an_evaluation_goes_on_with_further_baselines_and_nothing_else_changed(resumed):
+    cfg = resumed("baseline=[vif]", program=resume.resumed_evaluation, baseline={"vif": {"batch_size": 1}})
+    assert cfg.baseline == {"vif": {"batch_size": 1}}
+    with pytest.raises(ValueError, match="has another checkpoint"):
+        resumed("checkpoint=other", program=resume.resumed_evaluation, checkpoint="other")
+    with pytest.raises(ValueError, match="has other options evaluation"):
+        resumed("evaluation.limit=3", program=resume.resumed_evaluation)
+
+
+def test_a_training_is_no_evaluation_to_go_on_with(resumed, tmp_path):
+    OmegaConf.save({**SAVED, "program": {"name": "train"}}, tmp_path / "config.yaml")
+    with pytest.raises(ValueError, match="is of program=train; resume it so"):
+        resumed(program=resume.resumed_evaluation)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from depictqa.baselines.metric import ScoreMetric
 from depictqa.evaluation.benchmark import Questions
-from depictqa.evaluation.runner import run
+from depictqa.evaluation.runner import Runner
 from depictqa.evaluation.score import score
 from depictqa.sample import Slot, Task, Truth
 from depictqa.testing import make_sample, random_image
@@ -69,9 +69,9 @@ def test_a_metric_without_reference_answers_samples_with_and_without_one():
     calls: list[int] = []
     alone = make_sample(key="alone", sizes={Slot.A: (32, 24), Slot.B: (16, 16)}, truth=Truth(better=Slot.B), seed=1)
     both = Questions("comparison", [*samples(), alone])
-    figures = score(run(both, brightness(calls)))
+    figures = score(Runner().run(both, brightness(calls)))
     assert figures["full_reference/n"] == 7 and figures["no_reference/n"] == 1 and figures["share_parsed"] == 1
-    assert score(run(both, distance([])))["n"] == 7
+    assert score(Runner().run(both, distance([])))["n"] == 7
 
 
 def test_a_single_image_is_rated_and_compared_with_none():
@@ -88,7 +88,7 @@ def test_images_without_a_value_say_why_and_the_others_are_still_rated():
     assert replies[0].reason == "image b: distance needs images of one size, got 16x24 beside a reference of 32x24"
     assert replies[1].reason.startswith("image a: distance needs 8 pixels a side, got 7x30")
     assert replies[2].parsed is not None
-    assert score(run(Questions("comparison", [odd, sample]), distance([])))["share_parsed"] == 0.5
+    assert score(Runner().run(Questions("comparison", [odd, sample]), distance([])))["share_parsed"] == 0.5
 
 
 def test_a_value_that_is_no_number_is_said():

@@ -11,7 +11,7 @@ import torchmetrics.functional.image as tm
 
 from depictqa.baselines.pixel import IDENTICAL_PSNR, fsim, psnr, ssim, vif
 from depictqa.evaluation.benchmark import Questions
-from depictqa.evaluation.runner import run
+from depictqa.evaluation.runner import Runner
 from depictqa.evaluation.score import score
 from depictqa.sample import Slot, Truth
 from depictqa.testing import make_sample
@@ -29,12 +29,12 @@ def test_the_nearer_image_is_picked(metric, noisy):
     (reply,) = metric().answer([sample])
     assert reply.parsed == {"better": "b"} and reply.text == "Image B"
     assert reply.scores["b"] > reply.scores["a"]
-    assert score(run(Questions("comparison", [sample]), metric()))["accuracy"] == 1
+    assert score(Runner().run(Questions("comparison", [sample]), metric()))["accuracy"] == 1
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_equal_values_tie_and_count_half(metric, noisy):
-    results = run(Questions("comparison", [pair(noisy(0), noisy(20), noisy(20))]), metric())
+    results = Runner().run(Questions("comparison", [pair(noisy(0), noisy(20), noisy(20))]), metric())
     assert results[0].parsed == {"better": "tie"}
     assert score(results)["accuracy"] == 0.5
 

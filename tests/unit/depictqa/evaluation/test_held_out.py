@@ -6,8 +6,10 @@ import torch
 from depictqa.baselines.pixel import psnr, ssim
 from depictqa.batch import collate
 from depictqa.evaluation.answerer import ModelAnswerer
-from depictqa.evaluation.held_out import evaluate_held_out, score_folder
+from depictqa.evaluation.evaluate import evaluate, score_folder
+from depictqa.evaluation.held_out import held_out_benchmarks
 from depictqa.evaluation.result import read_results
+from depictqa.evaluation.runner import Runner
 from depictqa.loss import sample_losses
 from depictqa.sample import Slot, Task, Truth
 from depictqa.testing import make_sample, mixed_samples, tiny_model, tiny_tokenizer
@@ -16,6 +18,11 @@ from depictqa.testing import make_sample, mixed_samples, tiny_model, tiny_tokeni
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return tiny_model(tiny_tokenizer(tmp_path_factory.mktemp("tokenizer")))
+
+
+def evaluate_held_out(model, samples, folder, baselines=(), batch_size=3, progress=None):
+    answerers = [ModelAnswerer(model, max_new_tokens=4, batch_size=batch_size), *baselines]
+    return evaluate(held_out_benchmarks(samples), answerers, Runner(folder / "results", batch_size, progress))
 
 
 def pairs():
@@ -29,8 +36,7 @@ def pairs():
 def test_a_model_is_evaluated_on_every_task_and_its_scores_come_from_the_files(model, tmp_path):
     samples = [*mixed_samples(), *pairs()]
     told = []
-    options = {"max_new_tokens": 4, "batch_size": 3, "baselines": [psnr(), ssim()]}
-    scores = evaluate_held_out(model, samples, tmp_path, **options, progress=lambda *what: told.append(what))
+    scores = evaluate_held_out(model, samples, tmp_path, [psnr(), ssim()], progress=lambda *what: told.append(what))
     assert set(scores) == {
         ("comparison", "depictqa"),
         ("comparison", "psnr"),
@@ -53,7 +59,7 @@ def test_answers_and_scores_are_the_models_own(model, tmp_path):
     from depictqa.scoring import probability_of_a
 
     samples = pairs()
-    evaluate_held_out(model, samples, tmp_path, max_new_tokens=4, batch_size=3)
+    evaluate_held_out(model, samples, tmp_path)
     results = read_results(tmp_path / "results" / "comparison.jsonl")
     assert [r.prediction for r in results] == [a.text for a in model.answer(samples, 4)]
     assert [r.scores["a"] for r in results] == pytest.approx(probability_of_a(model, samples).tolist(), abs=1e-5)
@@ -75,7 +81,7 @@ def test_evaluation_leaves_a_training_model_training(model):
 
 def test_an_answer_that_is_cut_off_has_no_loss(model, tmp_path):
     long = make_sample(Task.DESCRIPTION, question="why? " * 600, answer="blur", key="long")
-    scores = evaluate_held_out(model, [long, *pairs()], tmp_path, max_new_tokens=2)
+    scores = evaluate_held_out(model, [long, *pairs()], tmp_path)
     assert scores["loss", "depictqa"]["n"] == 4
     (cut,) = [r for r in read_results(tmp_path / "results" / "loss.jsonl") if r.key == "long"]
     assert cut.loss is None and "max_text_tokens" in cut.reason

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from depictqa.evaluation.held_out import score_folder, write_metrics
+from depictqa.evaluation.evaluate import score_folder, write_metrics
 from depictqa.evaluation.result import Result, write_results
 from depictqa.evaluation.score import flat_metrics, score, score_all
 from depictqa.evaluation.table import results_table

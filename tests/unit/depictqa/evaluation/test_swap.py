@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from depictqa.evaluation.benchmark import Questions, has_reference, of_tasks
-from depictqa.evaluation.runner import run
+from depictqa.evaluation.runner import Runner
 from depictqa.evaluation.swap import BothOrders, original_key, swapped
 from depictqa.sample import Distortion, Slot, Task, Truth
 from depictqa.testing import make_sample
@@ -29,7 +29,7 @@ def test_images_truth_and_answer_are_exchanged_and_twice_is_the_same():
 
 def test_results_say_of_which_pair_they_are_the_other_order():
     class First:
-        name, needs_reference = "first", True
+        name, needs_reference, tasks = "first", True, None
 
         def answer(self, samples):
             from depictqa.evaluation.answerer import Reply
@@ -38,7 +38,7 @@ def test_results_say_of_which_pair_they_are_the_other_order():
 
     both = BothOrders(of_tasks([sample("k0"), sample("k1")], {Task.COMPARISON}))
     assert len(both) == 4 and has_reference(both, 3)
-    results = run(Questions("bapps", both, subset=lambda key: key), First())
+    results = Runner().run(Questions("bapps", both, subset=lambda key: key), First())
     assert [r.swap_of for r in results] == [None, "k0", None, "k1"]
     assert [r.subset for r in results] == ["k0", "k0", "k1", "k1"]
     assert len({r.key for r in results}) == 4

@@ -10,9 +10,9 @@ from rich.console import Console
 from datamodules.sources.bapps import subset_of
 from depictqa.evaluation.answerer import Reply
 from depictqa.evaluation.benchmark import Questions
-from depictqa.evaluation.held_out import score_folder
+from depictqa.evaluation.evaluate import score_folder
 from depictqa.evaluation.result import Result
-from depictqa.evaluation.runner import run
+from depictqa.evaluation.runner import Runner
 from depictqa.evaluation.score import score
 from depictqa.evaluation.vote_table import vote_tables
 from depictqa.evaluation.votes import vote_figures
@@ -29,7 +29,7 @@ ONE = Result("k", Task.COMPARISON, "bapps", "depictqa", True, "q", "p", "t")
 class Lpips:
     """A metric that was measured elsewhere."""
 
-    name, needs_reference = "lpips", True
+    name, needs_reference, tasks = "lpips", True, None
 
     def answer(self, samples):
         replies = []
@@ -48,7 +48,7 @@ def test_real_judgements_and_distances_give_the_known_figures_from_the_files(tmp
         for subset in DISTANCES
         for stem, votes in enumerate(VOTES[f"val_{subset}"])
     ]
-    run(Questions("bapps", samples, subset=subset_of), Lpips(), tmp_path / "results", batch_size=1000)
+    Runner(tmp_path / "results", batch_size=1000).run(Questions("bapps", samples, subset=subset_of), Lpips())
     got = score_folder(tmp_path)["bapps", "lpips"]
 
     def percent(subset, name):

@@ -44,11 +44,7 @@ def test_errors_and_unread_answers_are_counted_apart(tmp_path):
     write_results(tmp_path / "results" / "comparison.jsonl", [RIGHT, replace(ONE, key="2"), replace(ONE, key="3")])
     (one,) = read_runs([tmp_path])
     assert (one.num_errors, one.num_unparsed) == (0, 2)
-
-    class Failed:  # a result of a later version, which says that it could not be asked
-        error, parsed, loss, task, benchmark = "no image", None, None, Task.COMPARISON, "comparison"
-
-    failed = replace(one, results=(*one.results, Failed()))
+    failed = replace(one, results=(*one.results, replace(ONE, key="4", error="no image")))
     assert (failed.num_errors, failed.num_unparsed) == (1, 2)
     assert counts_note([failed]) == "4 results; 1 with an error, 2 others not parsed."
     assert counts_note([one, failed]).endswith("depictqa on comparison 0 and 2, depictqa on comparison 1 and 2.")

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.prepare import open_baselines
+from experiments.answerers import open_baselines
 
 CONF = Path(__file__).parents[3] / "conf"
 

@@ -1,0 +1,61 @@
+"""Who is asked: the model under test, then the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from depictqa.evaluation.answerer import MODEL, Answerer, ModelAnswerer
+from depictqa.sentence_embedding import SentenceEmbedder
+
+if TYPE_CHECKING:
+    from depictqa.models.depictqa import DepictQA
+
+
+def open_others(cfg: DictConfig) -> list[Answerer]:
+    """A model under test that is none of ours, then the baselines, once all their weights are there:
+    FileNotFoundError names those that are not. One that has a `check` looks for its own model or file.
+
+    They are light: each opens its model at its first question.
+    """
+    return open_all([*_under_test(cfg), *(cfg.baseline or {}).values()])
+
+
+def open_baselines(cfg: DictConfig) -> list[Answerer]:
+    """Those alone, as beside a model that was just trained."""
+    return open_all(list((cfg.baseline or {}).values()))
+
+
+def open_all(options: Sequence[Any]) -> list[Answerer]:
+    """In their order. ValueError where two have one name, by which results are told apart."""
+    from depictqa.baselines.weights import fetch
+
+    answerers: list[Answerer] = [instantiate(one) for one in options]
+    fetch(weights for answerer in answerers for weights in getattr(answerer, "weights", ()))
+    names: set[str] = set()
+    for answerer in answerers:
+        if hasattr(answerer, "check"):
+            answerer.check()
+        if answerer.name in names or answerer.name == MODEL:
+            raise ValueError(f"two answerers are called '{answerer.name}'; give one another name (baseline.NAME.name)")
+        names.add(answerer.name)
+    return answerers
+
+
+def asks_ours(cfg: DictConfig) -> bool:
+    """Whether the model under test is a DepictQA (`checkpoint=`)."""
+    return MODEL in (cfg.model_under_test or {})
+
+
+def our_answerer(model: DepictQA, cfg: DictConfig) -> ModelAnswerer:
+    options = cfg.evaluation
+    embed = SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None
+    return ModelAnswerer(model, options.max_new_tokens, options.batch_size, embed=embed)
+
+
+def _under_test(cfg: DictConfig) -> list[Any]:
+    return [options for name, options in (cfg.model_under_test or {}).items() if name != MODEL]
