@@ -2,8 +2,9 @@
 
 uv run python bench/voting.py [--help]
 
-A small model with the released prompt is trained on the spot until it answers "Image A" or "Image B".
-Both ways then judge all pairs of distorted images of one photo, in turns, in the same process. The tokens per pair are
+A small model with the released prompt is trained on the spot until it answers as the brief comparisons of the training
+data do: once in a sentence, once in a single word. Both ways then judge all pairs of distorted images of one photo, in
+turns, in the same process. The tokens per pair are
 those of the plan that voting runs, for as many images as a reference has in KADID-10k and TID2013 (120).
 """
 
@@ -26,6 +27,7 @@ from PIL import Image
 
 from datamodules.distortions import FUNCTIONS, SEVERITIES, distort
 from datamodules.sources.photos import PHOTOS, load_pixels
+from datamodules.writers.pools import SINGLE_WORD_TAIL
 from depictqa import official
 from depictqa.assess import BRIEF
 from depictqa.encode import Encoder
@@ -40,6 +42,9 @@ from depictqa.tokenizer import prompt_texts
 from depictqa.voting import plan_votes, run_votes
 
 PATCH = 14
+
+FORMS = {BRIEF.removesuffix(SINGLE_WORD_TAIL): "{better} has better quality than {worse}.", BRIEF: "{better}"}
+"""Questions and how they are answered: two of the forms that brief comparisons have in the training data."""
 
 
 def small_model(tokenizer: Path, options: argparse.Namespace) -> DepictQA:
@@ -88,12 +93,12 @@ def distorted_images(side: int, count: int) -> list[Image.Image]:
     return images
 
 
-def all_samples(images: Sequence[Image.Image], reference: Image.Image) -> list[Sample]:
+def all_samples(images: Sequence[Image.Image], reference: Image.Image, question: str) -> list[Sample]:
     """All pairs in seeded order of their images, answered by which severity is lower."""
     samples = []
     for first, second in combinations(range(len(images)), 2):
         slots = {Slot.REFERENCE: reference, Slot.A: images[first], Slot.B: images[second]}
-        samples.append(Sample(f"{first}-{second}", Task.COMPARISON, slots, (Turn(BRIEF),)))
+        samples.append(Sample(f"{first}-{second}", Task.COMPARISON, slots, (Turn(question),)))
     return samples
 
 
@@ -103,7 +108,8 @@ def answered(samples: Sequence[Sample], places: Sequence[int], form: str) -> lis
     for sample in samples:
         first, second = map(int, sample.key.split("-"))
         better, worse = ("Image A", "Image B") if places[first] < places[second] else ("Image B", "Image A")
-        result.append(replace(sample, dialogue=(Turn(BRIEF, form.format(better=better, worse=worse)),)))
+        turn = replace(sample.dialogue[-1], answer=form.format(better=better, worse=worse))
+        result.append(replace(sample, dialogue=(turn,)))
     return result
 
 
@@ -113,19 +119,18 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(model: DepictQA, options: argparse.Namespace) -> dict[str, object]:
+def measure(model: DepictQA, question: str, form: str, options: argparse.Namespace) -> dict[str, object]:
     """Pairs per second of both ways, and whether they pick the same images."""
     reference = Image.fromarray(photo(options.source_size))
     order = np.random.default_rng(options.seed).permutation(options.images)
     ranked = distorted_images(options.source_size, options.images)
     images = [ranked[place] for place in order]
-    samples = all_samples(images, reference)
-    loss = overfit(
-        model, answered(samples, order.tolist(), options.form)[:: options.train_every], options.steps, options.lr
-    )
+    samples = all_samples(images, reference, question)
+    learned = answered(samples, order.tolist(), form)[:: options.train_every]
+    loss = overfit(model, learned, options.steps, options.lr)
 
     def vote() -> torch.Tensor:
-        return run_votes(model, plan_votes(model.encoder, images, reference), options.batch_size)
+        return run_votes(model, plan_votes(model.encoder, images, reference, question), options.batch_size)
 
     def generate() -> list:
         return model.answer(samples, options.max_new_tokens, options.batch_size)
@@ -136,6 +141,7 @@ def measure(model: DepictQA, options: argparse.Namespace) -> dict[str, object]:
     read = [(one, other) for one, other in zip(picked, voted, strict=True) if one is not None]
     seconds = [(seconds_of(vote), seconds_of(generate)) for _ in range(options.repeats)]
     return {
+        "question": question,
         "num_pairs": len(samples),
         "train_loss": loss,
         "answers_read": len(read),
@@ -167,18 +173,19 @@ def spread(values: Sequence[float]) -> str:
 
 
 def show(found: dict[str, object], options: argparse.Namespace) -> None:
-    timing: dict = found["timing"]  # type: ignore[assignment]
+    timings: list[dict] = found["timings"]  # type: ignore[assignment]
     tokens: dict = found["tokens_per_pair"]  # type: ignore[assignment]
     print(f"images of {options.image_size} px, language model {options.width} wide with {options.layers} layers, "
           f"vision tower {options.vision_width} wide with {options.vision_layers} layers")  # fmt: skip
-    print(f"{options.images} images, {timing['num_pairs']} pairs, batches of {options.batch_size}, "
+    print(f"{options.images} images, {timings[0]['num_pairs']} pairs, batches of {options.batch_size}, "
           f"{torch.get_num_threads()} thread(s); median of {options.repeats} (least .. most)")  # fmt: skip
-    print(f"  voting, shared beginnings     {spread(timing['voting_pairs_per_second'])} pairs/s")
-    print(f"  generating each answer        {spread(timing['generating_pairs_per_second'])} pairs/s"
-          f", {timing['answer_tokens']:.1f} tokens an answer")  # fmt: skip
-    print(f"  voting is faster by           {spread(timing['speedup'])} times")
-    print(f"  same decisions                {timing['same_decisions']} of {timing['answers_read']} answers read "
-          f"({timing['answers_image_a']} of them Image A)")  # fmt: skip
+    for timing in timings:
+        print(f"{timing['question']} {timing['answer_tokens']:.1f} tokens an answer")
+        print(f"  voting, shared beginnings     {spread(timing['voting_pairs_per_second'])} pairs/s")
+        print(f"  generating each answer        {spread(timing['generating_pairs_per_second'])} pairs/s")
+        print(f"  voting is faster by           {spread(timing['speedup'])} times")
+        print(f"  same decisions                {timing['same_decisions']} of {timing['answers_read']} answers read "
+              f"({timing['answers_image_a']} of them Image A)")  # fmt: skip
     print(f"LLM tokens per pair, {tokens['images']} images, {found['tokenizer']}")
     print(f"  shared beginnings             {tokens['shared']:8.1f}")
     print(f"  each pair on its own          {tokens['unshared']:8.1f}")
@@ -197,14 +204,13 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         ("batch-size", 16, "pairs in a batch, both ways"),
         ("max-new-tokens", 16, "of a generated answer"),
         ("repeats", 5, "of each measurement"),
-        ("steps", 40, "of training"),
+        ("steps", 120, "of training"),
         ("train-every", 3, "train on each such pair"),
         ("tokens-images", 120, "images of a reference for which tokens are counted"),
         ("threads", 1, "of torch"),
         ("seed", 0, "of the model"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{meaning} (default {default})")
-    parser.add_argument("--form", default="{better}", help="of an answer: {better} and {worse} are the images' names")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate of the training (default 2e-3)")
     parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer to count tokens with, such as LLaMA's")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
@@ -216,10 +222,12 @@ def main(options: argparse.Namespace) -> dict[str, object]:
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = tiny_tokenizer(Path(folder), (*TEXTS, *prompt_texts(official.style()), BRIEF), 1000)
-        timing = measure(small_model(tokenizer, options), options)
+        timings = [
+            measure(small_model(tokenizer, options), question, form, options) for question, form in FORMS.items()
+        ]
         tokens = tokens_per_pair(paper_encoder(options.tokenizer or tokenizer), options.tokens_images)
     name = f"tokenizer {options.tokenizer}" if options.tokenizer else "a small tokenizer trained on the spot"
-    found = {"timing": timing, "tokens_per_pair": tokens, "tokenizer": name}
+    found = {"timings": timings, "tokens_per_pair": tokens, "tokenizer": name}
     if options.json:
         print(json.dumps(found))
     else:
