@@ -53,8 +53,13 @@ def asks_ours(cfg: DictConfig) -> bool:
 
 def our_answerer(model: DepictQA, cfg: DictConfig) -> ModelAnswerer:
     options = cfg.evaluation
-    embed = SentenceEmbedder(Path(options.sentence_model)) if options.sentence_model else None
-    return ModelAnswerer(model, options.max_new_tokens, options.batch_size, embed=embed)
+    return ModelAnswerer(model, options.max_new_tokens, options.batch_size, embed=sentence_embedder(cfg))
+
+
+def sentence_embedder(cfg: DictConfig) -> SentenceEmbedder | None:
+    """For the confidence of long answers, where `evaluation.sentence_model` names one."""
+    folder = cfg.evaluation.sentence_model
+    return SentenceEmbedder(Path(folder)) if folder else None
 
 
 def _under_test(cfg: DictConfig) -> list[Any]:

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 
 from omegaconf import DictConfig
 
+from experiments.answerers import sentence_embedder
 from experiments.checkpoints import open_model
 
 FORMATS = ("text", "json")
@@ -28,7 +29,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         if path is not None:
             load_image(str(path))  # so that a mistyped one is said before a model of gigabytes is opened
     with redirect_stdout(sys.stderr):  # whatever libraries print while they load
-        assessor = Assessor(open_model(cfg), cfg.evaluation.max_new_tokens)
+        assessor = Assessor(open_model(cfg), cfg.evaluation.max_new_tokens, sentence_embedder(cfg))
         if cfg.other is None:
             found = assessor.describe(cfg.image, cfg.reference, cfg.question)
         else:

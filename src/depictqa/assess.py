@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from depictqa.evaluation.answerer import mean_probability
+from depictqa.evaluation.answerer import ModelAnswerer
 from depictqa.evaluation.reading import read_answer
 from depictqa.image import load_image
 from depictqa.sample import Sample, Slot, Task, Turn
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
+    from depictqa.sentence_embedding import Embedder
 
 ImageLike = str | os.PathLike[str] | Image.Image
 
@@ -41,8 +42,8 @@ class Assessment:
     """An answer and what can be read from it. `images` name what was looked at, by slot.
 
     `better` and `probability_of_a` come from the logits of "A" against "B", not from the words of the answer
-    (they may differ; `parsed` has what the words say). `confidence` is the mean probability of the answer's
-    tokens. `parsed` has the form of `depictqa.evaluation.reading`; where it is None, `reason` says why.
+    (they may differ; `parsed` has what the words say). `confidence` is as in evaluations
+    (`ModelAnswerer`). `parsed` has the form of `depictqa.evaluation.reading`; where it is None, `reason` says why.
     """
 
     task: Task
@@ -104,16 +105,19 @@ class Assessor:
     What cannot be opened is a FileNotFoundError or ValueError of one line.
     """
 
-    def __init__(self, model: DepictQA, max_new_tokens: int = 400) -> None:
+    def __init__(self, model: DepictQA, max_new_tokens: int = 400, embed: Embedder | None = None) -> None:
+        """`embed` weighs the tokens of long answers in their confidence (`depictqa.sentence_embedding`)."""
         self.model = model
-        self.max_new_tokens = max_new_tokens
+        self.answerer = ModelAnswerer(model, max_new_tokens, embed=embed)
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike[str], max_new_tokens: int = 400) -> Assessor:
+    def from_pretrained(
+        cls, path: str | os.PathLike[str], max_new_tokens: int = 400, embed: Embedder | None = None
+    ) -> Assessor:
         """From a model's folder, a run's folder or a released `ckpt.pt`."""
         from depictqa.pretrained import open_checkpoint
 
-        return cls(open_checkpoint(Path(path)), max_new_tokens)
+        return cls(open_checkpoint(Path(path)), max_new_tokens, embed)
 
     def describe(self, image: ImageLike, reference: ImageLike | None = None, question: str | None = None) -> Assessment:
         """What is wrong with an image; with `reference`, against what it should look like."""
@@ -135,14 +139,14 @@ class Assessor:
             raise ValueError("the question is empty; ask something, or leave it out (question=...)")
         turn = Turn(question or QUESTIONS[task])
         sample = Sample("assess", task, {slot: load_image(image) for slot, image in given.items()}, (turn,))
-        (answer,) = self.model.answer([sample], self.max_new_tokens)
-        parsed, reason = read_answer(task, answer.text, sample.images)
+        (reply,) = self.answerer.answer([sample])
+        parsed, reason = read_answer(task, reply.text, sample.images)
         return Assessment(
             task=task,
             question=turn.question,
-            answer=answer.text,
+            answer=reply.text,
             images={str(slot): _name(image) for slot, image in given.items()},
-            confidence=mean_probability(answer.token_probs),
+            confidence=reply.confidence,
             probability_of_a=self._probability_of_a(sample) if task.compares else None,
             parsed=parsed,
             reason=reason,

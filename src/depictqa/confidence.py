@@ -42,7 +42,7 @@ def confidences(
     brief = [index for index, answer in enumerate(answers) if not is_long(answer.text)]
     pairs = [index for index in brief if Slot.B in samples[index].images]
     single = [index for index in brief if Slot.B not in samples[index].images]
-    again = [index for index in single if not _asked_briefly(samples[index])]
+    again = [index for index in single if not asked_briefly(samples[index])]
     shorter = dict(zip(again, model.answer([_briefly(samples[i]) for i in again], 64, batch_size), strict=True))
     for index in single:
         found[index] = word_confidence(shorter.get(index, answers[index]), model.tokenizer)
@@ -103,7 +103,7 @@ def _of_pairs(
     from depictqa.parsing import parse_preference
     from depictqa.scoring import ANSWERS, next_log_probs
 
-    asked = [samples[i] if _asked_briefly(samples[i]) else _briefly(samples[i]) for i in pairs]
+    asked = [samples[i] if asked_briefly(samples[i]) else _briefly(samples[i]) for i in pairs]
     probabilities = next_log_probs(model, asked, ANSWERS, batch_size).exp().tolist()
     picked = [parse_preference(answers[index].text).better for index in pairs]
     columns = {Slot.A: 0, Slot.B: 1}
@@ -118,7 +118,7 @@ def _spelled(answer: Answer, tokenizer: Any) -> list[int]:
     return np.maximum.accumulate(lengths).tolist() if lengths else []
 
 
-def _asked_briefly(sample: Sample) -> bool:
+def asked_briefly(sample: Sample) -> bool:
     return any(words in sample.dialogue[-1].question.lower() for words in _ASKED_BRIEFLY)
 
 

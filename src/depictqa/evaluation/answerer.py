@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 MODEL = "depictqa"
 """The name of the model under test in results, files and tables; every other name is a baseline's."""
 
+PAIRS = (Task.COMPARISON, Task.RATING)
+"""The tasks that are answered by one of two letters."""
+
+BRIEF_TASKS = (*PAIRS, Task.IDENTIFICATION)
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -53,10 +58,10 @@ class Answerer(Protocol):
 class ModelAnswerer:
     """A `DepictQA`, decoded greedily.
 
-    Confidence in 0..1 (`depictqa.confidence`, without asking again): of a comparison the probability of the letter that
-    the answer picks, right after the word `Image`, where A against B also gives the `scores`; of a named distortion the
-    mean probability of its tokens; of a long answer, where there is an `embed`, their mean by weight. Of any other
-    answer the mean probability of all its tokens.
+    Confidence in 0..1 by the rules of `depictqa.confidence`, which ask brief questions again where they did not want a
+    single word: of a comparison the probability of the letter that the answer picks, of named distortions the mean
+    probability of their tokens; of a long answer, where there is an `embed`, their mean by weight. Of any other answer
+    the mean probability of all its tokens. The `scores` of a comparison are A against B after the word `Image`.
     """
 
     needs_reference = False
@@ -78,25 +83,42 @@ class ModelAnswerer:
 
     def answer(self, samples: Sequence[Sample]) -> list[Reply]:
         answers = self.model.answer(list(samples), self.max_new_tokens, self.batch_size)
-        odds = self._odds([sample for sample in samples if sample.task is Task.COMPARISON])
+        odds = self._odds([sample for sample in samples if sample.task in PAIRS])
+        again = self._asked_again(samples, answers)
         replies = []
-        for sample, answer in zip(samples, answers, strict=True):
-            if sample.task is Task.COMPARISON:
-                scores, sure = next(odds)
+        for number, (sample, answer) in enumerate(zip(samples, answers, strict=True)):
+            scores, sure = next(odds) if sample.task in PAIRS else ({}, {})
+            if number in again:
+                confidence = again[number]
+            elif sample.task in PAIRS:
                 parsed, _ = read_answer(sample.task, answer.text, sample.images)
                 confidence = sure.get(parsed["better"]) if parsed else None
-                replies.append(Reply(answer.text, confidence, scores))
             else:
-                replies.append(Reply(answer.text, self._confidence(sample.task, answer)))
+                confidence = self._confidence(sample.task, answer)
+            replies.append(Reply(answer.text, confidence, scores))
         return replies
+
+    def _asked_again(self, samples: Sequence[Sample], answers: Sequence[Answer]) -> dict[int, float | None]:
+        """Confidences of those that did not ask for a single word, by their place."""
+        from depictqa.confidence import asked_briefly, confidences, is_long
+
+        places = [
+            number
+            for number, sample in enumerate(samples)
+            if sample.task in BRIEF_TASKS and not asked_briefly(sample) and not is_long(answers[number].text)
+        ]
+        if not places:
+            return {}
+        asked, said = [samples[number] for number in places], [answers[number] for number in places]
+        return dict(zip(places, confidences(self.model, asked, said, batch_size=self.batch_size), strict=True))
 
     def _confidence(self, task: Task, answer: Answer) -> float | None:
         from depictqa.confidence import is_long, long_confidence, word_confidence
 
-        if task is Task.IDENTIFICATION:
-            return word_confidence(answer, self.model.tokenizer)
         if self.embed is not None and is_long(answer.text):
             return long_confidence(answer, self.model.tokenizer, self.embed)
+        if task is Task.IDENTIFICATION:
+            return word_confidence(answer, self.model.tokenizer)
         return mean_probability(answer.token_probs)
 
     def losses(self, samples: Sequence[Sample]) -> list[float | None]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from depictqa.evaluation.held_out import held_out_benchmarks
 from depictqa.evaluation.result import read_results
 from depictqa.evaluation.runner import Runner
 from depictqa.loss import sample_losses
-from depictqa.sample import Slot, Task, Truth
+from depictqa.sample import Slot, Task, Truth, Turn
 from depictqa.testing import make_sample, mixed_samples, tiny_model, tiny_tokenizer
 
 
@@ -94,11 +96,12 @@ def test_nothing_to_evaluate_on_is_said(model, tmp_path):
 
 
 def test_confidence_is_of_the_letter_the_answer_picks_and_of_named_distortions(model, monkeypatch):
-    from depictqa.confidence import word_confidence
+    from depictqa.confidence import TAIL, word_confidence
     from depictqa.generation import Answer
     from depictqa.scoring import ANSWERS, next_log_probs
 
-    samples = [*pairs()[:3], make_sample(Task.IDENTIFICATION, question="What is wrong?")]
+    in_a_word = [replace(pair, dialogue=(Turn("Which?" + TAIL, "Image A"),)) for pair in pairs()[:3]]
+    samples = [*in_a_word, make_sample(Task.IDENTIFICATION, question="What is wrong?" + TAIL)]
     ids = model.tokenizer("noise and blur", add_special_tokens=False)["input_ids"]
     named = Answer("noise and blur", ids, [1 / (n + 2) for n in range(len(ids))])
     answers = [Answer("Image B", [5], [0.5]), Answer("Image A", [5], [0.5]), Answer("none", [5], [0.5]), named]
@@ -107,6 +110,17 @@ def test_confidence_is_of_the_letter_the_answer_picks_and_of_named_distortions(m
     letters = next_log_probs(model, samples[:3], ANSWERS).exp()
     assert [reply.confidence for reply in replies[:2]] == pytest.approx([float(letters[0, 1]), float(letters[1, 0])])
     assert replies[2].confidence is None and replies[3].confidence == word_confidence(named, model.tokenizer)
+
+
+def test_a_brief_answer_to_another_question_is_asked_again_for_its_confidence(model):
+    from depictqa.confidence import confidences
+
+    samples = [*pairs(), make_sample(Task.IDENTIFICATION, question="What is wrong?")]
+    answerer = ModelAnswerer(model, max_new_tokens=4)
+    replies = answerer.answer(samples)
+    expected = confidences(model, samples, model.answer(samples, 4))
+    assert [reply.confidence for reply in replies] == expected
+    assert [set(reply.scores) for reply in replies] == [{"a", "b"}] * 4 + [set()]
 
 
 def test_long_answers_are_weighed_where_sentences_can_be_embedded(model, monkeypatch):
