@@ -216,8 +216,8 @@ class WriterConfig:
 
 
 @dataclass
-class LlmWriterConfig(WriterConfig):
-    """A model behind the chat-completions API: settings of `depictqa.chat.llm.Llm`, and a prompt for each task.
+class ChatConfig:
+    """A model behind the chat-completions API: settings of `depictqa.chat.llm.Llm`.
 
     There is no field for a key: `key_variable` names the variable of the environment that holds it.
     """
@@ -234,10 +234,39 @@ class LlmWriterConfig(WriterConfig):
     backoff: float = MISSING
     input_price: float | None = None
     output_price: float | None = None
+    max_cost: float | None = None
     cache: str = MISSING
+
+
+@dataclass
+class LlmWriterConfig(ChatConfig, WriterConfig):
+    """Its model, and a prompt for each task."""
+
     pool: str | None = None
     num_items: int = MISSING
     prompts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ApiConfig(ChatConfig):
+    """Another multimodal language model behind an API: settings of `depictqa.baselines.api.ApiModel`."""
+
+    _target_: str = "depictqa.baselines.api.ApiModel"
+    _convert_: str = "all"  # options are sent as they are
+    name: str | None = None
+    layout: str = "interleaved"
+    detail: str | None = None
+    logprobs: bool = False
+
+
+@dataclass
+class JudgeConfig(ChatConfig):
+    """A language model that grades texts: `protocol` is the dotted name of what is asked and how its grades count."""
+
+    name: str = MISSING
+    protocol: str = MISSING
+    swap: bool = False
+    prompt: str = MISSING
 
 
 @dataclass
@@ -255,6 +284,7 @@ class RunConfig:
     paths: PathsConfig = field(default_factory=PathsConfig)
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     writer: WriterConfig = field(default_factory=WriterConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     name: str = MISSING
     seed: int = 131
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
@@ -263,7 +293,7 @@ class RunConfig:
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
     path: str | None = None  # of baseline=answers: a file or folder; of baseline=transformers: a folder or a hub id
-    # report
+    # report, judge
     runs: Any = None  # folders of runs, one or a list: all results/*.jsonl in them, at any depth
     # assess
     image: str | None = None
@@ -296,6 +326,8 @@ def register() -> None:
     store.store(group="schema/baseline", name="metric", node=ScoreMetricConfig)
     store.store(group="schema/baseline", name="vision_language", node=VisionLanguageConfig)
     store.store(group="schema/baseline", name="answers", node=AnswersConfig)
+    store.store(group="schema/baseline", name="api", node=ApiConfig)
+    store.store(group="schema/judge", name="judge", node=JudgeConfig)
     store.store(group="schema/writer", name="rule", node=WriterConfig)
     store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
     store.store(group="model/prompt", name="short", node=PromptStyle)

@@ -7,11 +7,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from experiments.chat import open_llm
 
 if TYPE_CHECKING:
     from datamodules.writers.drafts import Draft, Item
     from depictqa.chat.llm import Llm
+
+
+OTHERS = ("pool", "num_items", "prompts")
+"""Options of `writer=llm` that are not the model's."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -36,27 +42,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
         write_drafts(out, drafts)
         report(out, drafts)
         return metrics(drafts)
-    with open_llm(cfg) as llm:
+    with open_llm(cfg.writer, "writer", OTHERS) as llm:
         drafts = in_order(items, write_by_llm(items, llm, cfg.writer.prompts, cfg.writer.num_parallel))
         write_drafts(out, drafts)
         report(out, drafts, llm)
     if llm.given_up is not None:
         raise ValueError(f"{llm.given_up}; what is written is kept: the same command goes on from there")
     return metrics(drafts)
-
-
-def open_llm(cfg: DictConfig) -> Llm:
-    """The model that `writer` names, with its cache."""
-    from depictqa.chat.cache import ReplyCache
-    from depictqa.chat.llm import Llm
-
-    writer = OmegaConf.to_container(cfg.writer, resolve=True)
-    assert isinstance(writer, dict)
-    if not writer["num_parallel"] > 0:
-        raise ValueError(f"{writer['num_parallel']} requests at a time; give at least 1 (writer.num_parallel)")
-    ours = ("name", "model", "cache", "num_parallel", "pool", "num_items", "prompts")
-    options = {str(name): value for name, value in writer.items() if name not in ours}
-    return Llm(writer["model"], ReplyCache(writer["cache"]), **options)
 
 
 def refuse_what_is_no_draft(out: Path) -> None:
@@ -138,7 +130,7 @@ def write_pool(cfg: DictConfig) -> dict[str, float]:
     find_folder(out)
     if out.exists():
         raise ValueError(f"'{out}' exists already, and may hold a person's review; write elsewhere (out)")
-    with open_llm(cfg) as llm, Progress() as progress:
+    with open_llm(cfg.writer, "writer", OTHERS) as llm, Progress() as progress:
         bar = progress.add_task(cfg.writer.pool, total=num_items)
         draft = pool_drafts.draft_pool(
             llm,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from depictqa.chat.scripted_server import ScriptedServer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small gain nothing from more, and threads that wait spin
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -20,6 +24,29 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from depictqa.testing import tiny_tokenizer
 
     return tiny_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+KEY = "sk-test-0123456789-never-to-be-seen"
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """A server of the chat-completions API, with a key in the environment, and no proxy in the way."""
+    from depictqa.chat.scripted_server import ScriptedServer
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server = ScriptedServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """What scripts are made of: `make.message`, `make.failure`, `make.Answer`, `make.KEY`."""
+    from depictqa.chat.scripted_server import Answer, failure, message
+
+    return SimpleNamespace(message=message, failure=failure, Answer=Answer, KEY=KEY)
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,10 @@ import numpy as np
 from datamodules.annotations import Annotation, read_lines, write_lines
 from datamodules.writers import pools, rules
 from datamodules.writers.check import Disagreement, disagreements
-from datamodules.writers.prompts import PLACEHOLDERS, fill, in_words
+from datamodules.writers.prompts import PLACEHOLDERS, in_words
 from depictqa.chat.llm import Llm, ask_all
 from depictqa.chat.replies import Outcome, Reply
+from depictqa.chat.template import fill
 from depictqa.sample import Slot, Task, Truth
 
 RULE, LLM = "rule", "llm"

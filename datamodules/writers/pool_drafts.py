@@ -10,9 +10,10 @@ from pathlib import Path
 import yaml
 
 from datamodules.writers.pools import POOLS, wording_problem
-from datamodules.writers.prompts import fill
 from depictqa.chat.llm import Llm, Unusable
+from depictqa.chat.pace import Stopped
 from depictqa.chat.replies import Outcome
+from depictqa.chat.template import fill
 from depictqa.whole_file import write_whole
 
 MAX_ROUNDS = 6  # requests for one pool: a model that has not found enough by then repeats itself
@@ -51,7 +52,10 @@ def draft_pool(
         missing = num_items - len(draft.items)
         listed = "\n".join(f"- {wording}" for wording in existing)
         values = {"num_items": str(missing), "pool": name.replace("_", " "), "existing": listed}
-        reply = llm.ask(fill(template, "pool", values), f"pool {name}, seed {seed}, round {number}")
+        try:
+            reply = llm.ask(fill(template, "pool", values), f"pool {name}, seed {seed}, round {number}")
+        except Stopped:
+            raise Unusable(f"pool '{name}': {llm.given_up}; the same command goes on from there") from None
         if reply.outcome is not Outcome.WRITTEN:
             raise Unusable(
                 f"pool '{name}': {reply.outcome}: {reply.reason}; change writer.prompts.pool or writer.model"

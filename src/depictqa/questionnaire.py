@@ -108,6 +108,21 @@ class Questionnaire:
         return cls(**read, texture=texture)
 
 
+def form_in_words(form: Questionnaire) -> str:
+    """All that it states, a line for each field."""
+    stated = {field_in_words(field): str(form.level(field)) for field in FIELDS}
+    if form.texture_damage is not None:
+        stated["texture damage"] = str(form.texture_damage).replace("undistorted", "none")
+    if form.texture is not None:
+        stated["main texture in the image"] = form.texture
+    stated["image as a whole"] = str(form.overall)
+    return "\n".join(f"- {name}: {value}" for name, value in stated.items())
+
+
+def field_in_words(field: str) -> str:
+    return {"brightness": "brightness and contrast"}.get(field, field.replace("_", " "))
+
+
 def _choice(kind: type[StrEnum], name: str, value: Any) -> StrEnum:
     try:
         return kind(value)

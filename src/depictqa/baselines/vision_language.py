@@ -12,19 +12,13 @@ import torch
 from PIL import Image
 
 from depictqa.baselines.greedy import Decoded, decode_greedily, letter_ids
+from depictqa.baselines.layout import INTERLEAVED, Pictures, check_layout, laid_out
 from depictqa.baselines.model_folder import find_model
-from depictqa.baselines.side_by_side import side_by_side
 from depictqa.evaluation.answerer import Reply, mean_probability
-from depictqa.prompt import image_names, without_marker
+from depictqa.prompt import without_marker
 from depictqa.sample import Sample, Task, Turn
 
 logger = logging.getLogger(__name__)
-
-INTERLEAVED, SIDE_BY_SIDE = "interleaved", "side_by_side"
-LAYOUTS = (INTERLEAVED, SIDE_BY_SIDE)
-
-Pictures = list[tuple[str, Image.Image]]
-"""What stands before each picture, and the picture."""
 
 
 @dataclass
@@ -54,11 +48,7 @@ class VisionLanguage:
 
     def check(self) -> None:
         """One line, before anything long runs, where an option is wrong, or no model of images and text is there."""
-        if self.layout not in LAYOUTS:
-            raise ValueError(
-                f"baseline '{self.name}' has no layout '{self.layout}' (baseline.{self.name}.layout); "
-                f"known: {', '.join(LAYOUTS)}"
-            )
+        check_layout(self.layout, self.name)
         if self.dtype != "auto" and not isinstance(getattr(torch, self.dtype, None), torch.dtype):
             raise ValueError(
                 f"baseline '{self.name}' has no dtype '{self.dtype}' (baseline.{self.name}.dtype); "
@@ -130,18 +120,10 @@ class VisionLanguage:
 
     def prompt(self, sample: Sample) -> tuple[str, list[Image.Image]]:
         """The text with its places for images, and the images in their order."""
-        pictures = self._pictures(sample)
+        pictures = laid_out(sample, self.layout)
         turns = [Turn(without_marker(turn.question), turn.answer) for turn in sample.dialogue]
         text = self._filled(pictures, turns) if self.template is not None else self._chat(pictures, turns)
         return text, [image for _, image in pictures]
-
-    def _pictures(self, sample: Sample) -> Pictures:
-        names = image_names(sample.images)
-        if self.layout == SIDE_BY_SIDE:
-            picture = side_by_side({name: sample.images[slot] for slot, name in names.items()})
-            shown = f"From left to right: {', '.join(names.values())}." if len(names) > 1 else ""
-            return [(shown, picture)]
-        return [(f"{name}:" if len(names) > 1 else "", sample.images[slot]) for slot, name in names.items()]
 
     def _filled(self, pictures: Pictures, turns: Sequence[Turn]) -> str:
         assert self.template is not None

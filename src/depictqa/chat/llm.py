@@ -7,22 +7,22 @@ comes from the environment and is passed to the client, nowhere else; what a ser
 
 from __future__ import annotations
 
-import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
+from depictqa.chat.budget import Budget
 from depictqa.chat.cache import ReplyCache
-from depictqa.chat.pace import Pace, Stopped
+from depictqa.chat.key import read_key, redactor
+from depictqa.chat.pace import Pace, Stopped, retry_after
+from depictqa.chat.question import Picture, Question
 from depictqa.chat.replies import BrokenReply, Outcome, Reply, read_reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-NO_KEY = "none"  # what a server that needs no key is sent: the client insists on one
-MIN_SECRET = 8  # characters, from which a key is struck out of what a server says; shorter ones are made up
 MAX_BACKOFF = 60.0  # seconds between two attempts that we choose ourselves
 MAX_WAIT = 300.0  # seconds that a server may ask us to wait; beyond, the run stops
 MAX_FAILED_IN_ROW = 20  # items, after which nothing more is to be expected
@@ -47,7 +47,10 @@ class Llm:
     """A model at `base_url` (None: OpenAI, or OPENAI_BASE_URL). Close it, or use it in a `with`.
 
     `temperature` None leaves it to the server; `timeout` and `backoff` (before the second attempt) are in seconds;
-    prices are per million tokens; `options` are further fields of the request, such as a limit of tokens.
+    prices are per million tokens; `options` are further fields of the request, such as a limit of tokens; `group` is
+    what messages call the options. Once the run has paid `max_cost` no further request starts, and `given_up` says so;
+    those under way are finished, so that it may be exceeded by as many answers. `detail` is how closely pictures are
+    looked at, `keeps_cut_off` whether a text that was cut off counts as written.
     """
 
     def __init__(
@@ -64,25 +67,32 @@ class Llm:
         backoff: float = 1.0,
         input_price: float | None = None,
         output_price: float | None = None,
+        max_cost: float | None = None,
         options: Mapping[str, Any] | None = None,
+        detail: str | None = None,
+        keeps_cut_off: bool = False,
+        group: str = "writer",
     ) -> None:
         if not model:
-            raise ValueError("no model to write; give the name that the server knows it by (writer.model=NAME)")
+            raise ValueError(f"no model to ask; give the name that the server knows it by ({group}.model=NAME)")
         if base_url is not None and not re.match(r"https?://[^/\s]+", base_url):
-            raise ValueError(f"'{base_url}' is no address; give http://HOST:PORT/v1 or https://... (writer.base_url)")
+            raise ValueError(f"'{base_url}' is no address; give http://HOST:PORT/v1 or https://... ({group}.base_url)")
         openai, self._tenacity = _libraries()
         self._errors = openai
-        key = _key(key_variable, required=base_url is None)
+        self.budget = Budget(input_price, output_price, max_cost, group)
+        key = read_key(key_variable, base_url is None, group)
         self._client = openai.OpenAI(api_key=key, base_url=base_url, timeout=timeout, max_retries=0)
-        self._redact = _redactor(key)
+        self._redact = redactor(key)
         self.model, self.key_variable, self.cache = model, key_variable, cache
         self.base_url = str(self._client.base_url)
         self.temperature, self.options = temperature, dict(options or {})
         self.timeout, self.max_retries, self.backoff = timeout, max_retries, backoff
-        self.prices = (input_price, output_price)
+        self.detail, self.keeps_cut_off, self.group = detail, keeps_cut_off, group
         self.pace = Pace(requests_per_minute)
-        self.num_cached, self.spent = 0, 0.0  # replies that were there already; what the others cost
+        self.num_cached = 0  # replies that were there already
         self.given_up: str | None = None  # why no more is asked
+        self._failed_in_row = 0
+        self._lock = threading.Lock()
         self._reached = False  # whether anything has ever answered at the address
 
     def __enter__(self) -> Llm:
@@ -94,64 +104,98 @@ class Llm:
     def __repr__(self) -> str:
         return f"Llm({self.model!r} at {self.base_url!r})"
 
-    def ask(self, prompt: str, item: str = "") -> Reply:
-        """From the cache, or from the server. What gets no answer is not cached: the next run asks again.
+    @property
+    def spent(self) -> float:
+        """What the replies that were not there already have cost, as far as that is known."""
+        return self.budget.spent
 
-        `item` sets questions of the same words apart, so that each gets an answer of its own. Raises Unusable, Stopped.
+    @property
+    def prices(self) -> tuple[float | None, float | None]:
+        return self.budget.prices
+
+    def cost(self, reply: Reply) -> float | None:
+        """In the currency of the prices; None where they or the tokens are unknown."""
+        return self.budget.cost(reply)
+
+    def ask(
+        self,
+        prompt: str,
+        item: str = "",
+        pictures: Sequence[Picture] = (),
+        history: Sequence[tuple[str, str]] = (),
+    ) -> Reply:
+        """A `Question`'s reply, from the cache, or from the server. What gets no answer is not cached: the next run
+        asks again. Raises Unusable, and Stopped where no more is asked.
         """
+        question = Question(prompt, item, pictures, history)
         asked = {
             "base_url": self.base_url,
             "model": self.model,
             "temperature": self.temperature,
             "options": self.options,
-            "item": item,
-            "prompt": prompt,
+            **({"detail": self.detail} if self.detail and pictures else {}),
+            **question.identity(),
         }
         if (known := self.cache.get(asked)) is not None:
-            return replace(Reply(**{**known, "outcome": Outcome(known["outcome"])}), cached=True)
-        attempts = self._tenacity.Retrying(
+            return self._counted(replace(Reply(**{**known, "outcome": Outcome(known["outcome"])}), cached=True))
+        try:
+            reply = replace(self._attempts()(self._request, question), date=datetime.now(UTC).date().isoformat())
+            self.cache.put(asked, reply.to_json())
+            self.budget.pay(reply)
+            if not self.budget.can_be_kept(reply):
+                raise Unusable(f"{self.base_url} does not count tokens, so that no cost cap can be kept; "
+                               f"leave it out ({self.group}.max_cost)")  # fmt: skip
+        except _PassingFault as fault:
+            if not self._reached:
+                self.pace.stop()
+                raise Unusable(f"{fault}; start a server there, or mend the address ({self.group}.base_url)") from None
+            reply = Reply(Outcome.FAILED, reason=f"{fault} (attempts: {self.max_retries + 1})")
+        except Unusable:
+            self.pace.stop()  # here, as other threads would go on until somebody hears of it
+            raise
+        return self._counted(reply)
+
+    def _attempts(self) -> Any:
+        return self._tenacity.Retrying(
             retry=self._tenacity.retry_if_exception_type(_PassingFault),
             stop=self._tenacity.stop_after_attempt(self.max_retries + 1),
             wait=self._seconds_to_wait,
             sleep=self.pace.sleep,
             reraise=True,
         )
-        try:
-            reply = attempts(self._request, prompt)
-        except _PassingFault as fault:
-            if not self._reached:
-                self.pace.stop()
-                raise Unusable(f"{fault}; start a server there, or mend the address (writer.base_url)") from None
-            return Reply(Outcome.FAILED, reason=f"{fault} (attempts: {self.max_retries + 1})")
-        except Unusable:
-            self.pace.stop()  # here, as other threads would go on until somebody hears of it
-            raise
-        self.cache.put(asked, reply.to_json())
+
+    def _counted(self, reply: Reply) -> Reply:
+        with self._lock:
+            self.num_cached += reply.cached
+            self._failed_in_row = self._failed_in_row + 1 if reply.outcome is Outcome.FAILED else 0
+            hopeless = self._failed_in_row == MAX_FAILED_IN_ROW
+        if hopeless:
+            self._give_up(f"{MAX_FAILED_IN_ROW} items in a row failed, the last with: {reply.reason}")
         return reply
 
-    def cost(self, reply: Reply) -> float | None:
-        """In the currency of the prices; None where they or the tokens are unknown."""
-        tokens = (reply.input_tokens, reply.output_tokens)
-        parts = [
-            None if n is None or price is None else n * price for n, price in zip(tokens, self.prices, strict=True)
-        ]
-        return None if None in parts else sum(part for part in parts if part is not None) / 1e6
+    def _give_up(self, why: str) -> None:
+        with self._lock:
+            self.given_up = self.given_up or why
+        self.pace.stop()
 
-    def _request(self, prompt: str) -> Reply:
+    def _request(self, question: Question) -> Reply:
         self.pace.wait()
+        if (why := self.budget.used_up()) is not None:
+            self._give_up(why)
+            raise Stopped
         temperature = {} if self.temperature is None else {"temperature": self.temperature}
         try:
             answer = self._client.chat.completions.with_raw_response.create(
                 model=self.model,
-                messages=[{"role": "user", "content": prompt}],
+                messages=question.messages(self.detail),
                 extra_body=self.options or None,
                 **temperature,
             )
             self._reached = True
-            return read_reply(self._redact(answer.http_response.text))
+            return read_reply(self._redact(answer.http_response.text), self.group, self.keeps_cut_off)
         except self._errors.APITimeoutError:
             self._reached = True
-            raise _PassingFault(f"no answer within {self.timeout:g} s (writer.timeout)") from None
+            raise _PassingFault(f"no answer within {self.timeout:g} s ({self.group}.timeout)") from None
         except self._errors.APIConnectionError as error:
             kind = type(error.__cause__ or error).__name__
             raise _PassingFault(f"no connection to {self.base_url} ({kind})") from None
@@ -184,13 +228,16 @@ class Llm:
         if status == 403:
             return (
                 f"the key in {self.key_variable} may not use model '{self.model}' at {self.base_url} (403: {said}); "
-                f"choose another model (writer.model) or key"
+                f"choose another model ({self.group}.model) or key"
             )
         if status == 404:
-            return f"no model '{self.model}' at {self.base_url} (404: {said}); mend writer.model or writer.base_url"
+            return (
+                f"no model '{self.model}' at {self.base_url} (404: {said}); "
+                f"mend {self.group}.model or {self.group}.base_url"
+            )
         return (
             f"{self.base_url} refuses the request ({status}: {said}); "
-            f"mend writer.model, writer.temperature or writer.options"
+            f"mend {self.group}.model, {self.group}.temperature or {self.group}.options"
         )
 
     def _seconds_to_wait(self, state: Any) -> float:
@@ -200,16 +247,17 @@ class Llm:
         return max(own, state.outcome.exception().wait or 0.0)
 
 
-def ask_all(llm: Llm, questions: Sequence[tuple[str, str]], num_parallel: int) -> Iterator[tuple[int, Reply]]:
-    """(number of the question, its reply) for each (prompt, item), as they come in.
+def ask_all(
+    llm: Llm, questions: Sequence[Question | tuple[str, str]], num_parallel: int
+) -> Iterator[tuple[int, Reply]]:
+    """(number of the question, its reply) for each of the questions, or (prompt, item) pairs, as they come in.
 
-    Where MAX_FAILED_IN_ROW items fail with none between that does not, no more are asked: they end as failed too, and
-    `llm.given_up` says why. Raises Unusable. On an error, or when the caller stops, no further request is sent; those
-    under way are waited for, as they are paid for.
+    Where MAX_FAILED_IN_ROW items fail with none between that does not, or the cost cap is reached, no more are asked:
+    they end as failed too, not `asked`, and `llm.given_up` says why. Raises Unusable. On an error, or when the caller
+    stops, no further request is sent; those under way are waited for, as they are paid for.
     """
-    failed = 0
     executor = ThreadPoolExecutor(num_parallel, thread_name_prefix="llm")
-    futures = {executor.submit(llm.ask, prompt, item): number for number, (prompt, item) in enumerate(questions)}
+    futures = {executor.submit(llm.ask, *question): number for number, question in enumerate(questions)}
     try:
         for future in as_completed(futures):
             try:
@@ -217,36 +265,13 @@ def ask_all(llm: Llm, questions: Sequence[tuple[str, str]], num_parallel: int) -
             except Stopped:
                 if llm.given_up is None:
                     continue  # another item will say why
-                reply = Reply(Outcome.FAILED, reason=f"not asked: {llm.given_up}")
-            failed = failed + 1 if reply.outcome is Outcome.FAILED else 0
-            if failed == MAX_FAILED_IN_ROW and llm.given_up is None:
-                llm.given_up = f"{failed} items in a row failed, the last with: {reply.reason}"
-                llm.pace.stop()
-            llm.num_cached += reply.cached
-            llm.spent += 0.0 if reply.cached else llm.cost(reply) or 0.0
+                reply = Reply(Outcome.FAILED, reason=f"not asked: {llm.given_up}", asked=False)
             yield futures[future], reply
     except BaseException:
         llm.pace.stop()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks to wait: `Retry-After` as a number or a date, or `retry-after-ms`."""
-    milliseconds, stated = headers.get("retry-after-ms"), headers.get("retry-after")
-    try:
-        if milliseconds:
-            return max(0.0, float(milliseconds) / 1000)
-        return max(0.0, float(stated)) if stated else None
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(stated or "")
-    except ValueError:
-        return None
-    date = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _libraries() -> tuple[Any, Any]:
@@ -256,17 +281,3 @@ def _libraries() -> tuple[Any, Any]:
     except ImportError:
         raise ValueError("openai and tenacity, which ask an LLM, are not installed: uv sync --extra llm") from None
     return openai, tenacity
-
-
-def _key(variable: str, required: bool) -> str:
-    key = os.environ.get(variable, "").strip()
-    if not key and required:
-        raise ValueError(f"no key for the API; set {variable} in the environment (writer.key_variable names another)")
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError(f"the key in {variable} holds a space or a character that no key has; set it again")
-    return key or NO_KEY
-
-
-def _redactor(key: str) -> Any:
-    """Strikes the key out of a text."""
-    return (lambda text: text.replace(key, "***")) if len(key) >= MIN_SECRET else (lambda text: text)

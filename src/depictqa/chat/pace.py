@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 class Stopped(Exception):
@@ -42,3 +45,20 @@ class Pace:
     def stop(self) -> None:
         """Wake all that wait, and let nothing start any more."""
         self._stopped.set()
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: `Retry-After` as a number or a date, or `retry-after-ms`."""
+    milliseconds, stated = headers.get("retry-after-ms"), headers.get("retry-after")
+    try:
+        if milliseconds:
+            return max(0.0, float(milliseconds) / 1000)
+        return max(0.0, float(stated)) if stated else None
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(stated or "")
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -22,7 +23,9 @@ class Outcome(StrEnum):
 class Reply:
     """`model` is the name that the server gives, which may be more exact than the one asked for.
 
-    `cached`: it was paid for by an earlier run. Tokens are None where the server does not count them.
+    `cached`: it was paid for by an earlier run; not `asked`: the run was called off before. `date` (UTC) is when it was
+    received. Tokens are None where the server does not count them, and `mean_probability` is None where it does not
+    tell its log-probabilities.
     """
 
     outcome: Outcome
@@ -32,9 +35,15 @@ class Reply:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached: bool = False
+    asked: bool = True
+    date: str | None = None
+    mean_probability: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if name != "cached"}
+        return {name: value for name, value in asdict(self).items() if name not in ("cached", "asked")}
+
+
+DECLINES = "the text declines to answer"
 
 
 class BrokenReply(ValueError):
@@ -49,10 +58,11 @@ _REFUSAL = re.compile(
 )
 
 
-def read_reply(body: str) -> Reply:
+def read_reply(body: str, group: str = "writer", keeps_cut_off: bool = False) -> Reply:
     """The body of an answer -> a reply that is not `failed`, or one that is where the text was cut off.
 
-    Raises BrokenReply for what is not JSON or has no message.
+    `keeps_cut_off`: a text that was cut off counts as written. `group` names the options in reasons. Raises
+    BrokenReply for what is not JSON or has no message.
     """
     try:
         answer = json.loads(body)
@@ -63,7 +73,10 @@ def read_reply(body: str) -> Reply:
         raise BrokenReply("the answer is broken: no JSON with a message in it") from None
     if not isinstance(content, str | None) or not isinstance(refusal, str | None):
         raise BrokenReply("the answer is broken: its message is no text")
-    outcome, reason = _judge(content or "", refusal, choice.get("finish_reason"))
+    finish = choice.get("finish_reason")
+    outcome, reason = _judge(content or "", refusal, finish)
+    if outcome is Outcome.WRITTEN and finish == "length" and not keeps_cut_off:
+        outcome, reason = Outcome.FAILED, f"cut off at the limit of tokens; raise it ({group}.options)"
     usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
     return Reply(
         outcome,
@@ -72,6 +85,7 @@ def read_reply(body: str) -> Reply:
         model=answer["model"] if isinstance(answer.get("model"), str) else None,
         input_tokens=_count(usage.get("prompt_tokens")),
         output_tokens=_count(usage.get("completion_tokens")),
+        mean_probability=_mean_probability(choice.get("logprobs")),
     )
 
 
@@ -83,11 +97,21 @@ def _judge(content: str, refusal: str | None, finish: Any) -> tuple[Outcome, str
     if not content.strip():
         return Outcome.EMPTY, "the answer is empty" + (": cut off at the limit of tokens" if finish == "length" else "")
     if _REFUSAL.match(content.strip()):
-        return Outcome.REFUSED, "the text declines to answer"
-    if finish == "length":
-        return Outcome.FAILED, "cut off at the limit of tokens; raise it (writer.options)"
+        return Outcome.REFUSED, DECLINES
     return Outcome.WRITTEN, None
 
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _mean_probability(logprobs: Any) -> float | None:
+    """Of the tokens of `{"content": [{"logprob": ...}]}`; None where that is not all there."""
+    tokens = logprobs.get("content") if isinstance(logprobs, dict) else None
+    found: list[float] = []
+    for token in tokens or ():
+        value = token.get("logprob") if isinstance(token, dict) else None
+        if not isinstance(value, int | float) or not value <= 0:
+            return None
+        found.append(math.exp(value))
+    return sum(found) / len(found) if found else None

@@ -65,10 +65,10 @@ def script(make, texts):
 EXPECTED = {"written": 130 - 1, "refused": 40, "empty": 10, "failed": 20 + 1}
 
 
-def test_every_item_ends_once_and_a_rerun_asks_only_for_what_failed(api, make, true_text, tmp_path):
-    annotations = make.annotations(NUM_ITEMS)
-    items = items_of(annotations, seed=0)
-    api.script = script(make, [true_text(annotation) for annotation in annotations])
+def test_every_item_ends_once_and_a_rerun_asks_only_for_what_failed(api, make, annotations, true_text, tmp_path):
+    made = annotations(NUM_ITEMS)
+    items = items_of(made, seed=0)
+    api.script = script(make, [true_text(annotation) for annotation in made])
     with open_llm(api, tmp_path, timeout=TIMEOUT, input_price=1.0, output_price=10.0, temperature=0.7) as llm:
         drafts = list(write_by_llm(items, llm, PROMPTS, num_parallel=16))
     assert sorted(draft.identity for draft in drafts) == [item.identity for item in items]  # each once, none lost
@@ -91,7 +91,7 @@ def test_every_item_ends_once_and_a_rerun_asks_only_for_what_failed(api, make, t
     assert api.attempts["item 16"] == api.attempts["item 197"] == 4
 
     api.forget()
-    api.script = lambda item, attempt: make.message(true_text(annotations[int(item.split()[1])]))
+    api.script = lambda item, attempt: make.message(true_text(made[int(item.split()[1])]))
     with open_llm(api, tmp_path, timeout=TIMEOUT, input_price=1.0, output_price=10.0, temperature=0.7) as llm:
         again = {draft.key: draft for draft in write_by_llm(items, llm, PROMPTS, num_parallel=16)}
         assert (llm.num_cached, llm.spent) == (NUM_ITEMS - 11, pytest.approx(11 * 300e-6))

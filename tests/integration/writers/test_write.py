@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_asked(api, written, r
         run(configured(f"raw={raw(3)}", f"out={raw(3)}"))
     with pytest.raises(FileNotFoundError, match="folder 'no' not found"):
         run(configured(f"raw={raw(3)}", "out=no/x.jsonl"))
-    with pytest.raises(ValueError, match="no model to write"):
+    with pytest.raises(ValueError, match="no model to ask"):
         written(3, "writer=llm")
     with pytest.raises(ValueError, match=r"prompt 'description' lacks {question}"):
         written(3, "writer=llm", "writer.model=x", "writer.prompts.description='{questionnaire}'")

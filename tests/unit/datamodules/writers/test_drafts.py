@@ -11,10 +11,11 @@ import pytest
 from datamodules.annotations import Annotation
 from datamodules.writers.check import Disagreement
 from datamodules.writers.drafts import Draft, items_of, read_drafts, write_by_rule, write_drafts
-from datamodules.writers.prompts import fill, in_words
+from datamodules.writers.prompts import in_words
 from depictqa.chat.cache import ReplyCache
 from depictqa.chat.llm import Llm
 from depictqa.chat.replies import Outcome
+from depictqa.chat.template import fill
 from depictqa.questionnaire import Level, Overall, Questionnaire
 from depictqa.sample import Slot, Task
 
@@ -102,7 +103,7 @@ def test_a_template_that_cannot_be_filled_is_named(template: str, message: str) 
         ({}, "", "no key for the API; set OPENAI_API_KEY in the environment"),
         ({"key_variable": "OTHER"}, "", "set OTHER in the environment"),
         ({}, "sk with space", "the key in OPENAI_API_KEY holds a space or a character that no key has"),
-        ({"model": ""}, "sk", r"no model to write; give the name .*\(writer.model=NAME\)"),
+        ({"model": ""}, "sk", r"no model to ask; give the name .*\(writer.model=NAME\)"),
         ({"base_url": "localhost:8000"}, "sk", r"'localhost:8000' is no address; give http://.*\(writer.base_url\)"),
         ({"requests_per_minute": -1}, "sk", "-1 requests a minute; give a positive number"),
     ],

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from depictqa.chat.cache import ReplyCache, write_whole
-from depictqa.chat.llm import retry_after
-from depictqa.chat.pace import Pace, Stopped
+from depictqa.chat.pace import Pace, Stopped, retry_after
 from depictqa.chat.replies import BrokenReply, Outcome, Reply, read_reply
 
 

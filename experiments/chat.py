@@ -1,0 +1,25 @@
+"""A model behind the chat-completions API, as `writer=llm` and `judge=...` configure it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from depictqa.chat.llm import Llm
+
+
+def open_llm(options: DictConfig, group: str, others: Collection[str], **more: Any) -> Llm:
+    """The model that the options of `group` name, with its cache; `others` are those that are not the model's."""
+    from depictqa.chat.cache import ReplyCache
+    from depictqa.chat.llm import Llm
+
+    if not options.num_parallel > 0:
+        raise ValueError(f"{options.num_parallel} requests at a time; give at least 1 ({group}.num_parallel)")
+    settings = OmegaConf.to_container(options, resolve=True)
+    assert isinstance(settings, dict)
+    ours = {*others, "name", "model", "cache", "num_parallel"}
+    kept = {str(name): value for name, value in settings.items() if name not in ours}
+    return Llm(settings["model"], ReplyCache(settings["cache"]), group=group, **kept, **more)
