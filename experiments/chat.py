@@ -23,3 +23,11 @@ def open_llm(options: DictConfig, group: str, others: Collection[str], **more: A
     ours = {*others, "name", "model", "cache", "num_parallel"}
     kept = {str(name): value for name, value in settings.items() if name not in ours}
     return Llm(settings["model"], ReplyCache(settings["cache"]), group=group, **kept, **more)
+
+
+def paid(llm: Llm, group: str) -> str:
+    """A line on what the replies have cost."""
+    priced = f"cost {llm.spent:.4f}"
+    if None in llm.prices:
+        priced = f"have no price ({group}.input_price, output_price)"
+    return f"{llm.num_cached:,} replies were there already; the others {priced}"

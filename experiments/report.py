@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from depictqa.report.table import Table
 
 REPORT = "report"
 TABLE_WIDTH = 120
@@ -17,10 +20,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """The report on `runs` goes to `out`, by default to `report` in the first of these folders; its tables are
     printed. Figures are `<run>/<benchmark>/<model>/<figure>`."""
     folders = run_folders(cfg.runs)
-    from rich.console import Console
-
     from depictqa.report.folder import HTML, LATEX, MARKDOWN, TABLES, report_folder, write_report
-    from depictqa.report.renderers.console import print_tables
     from depictqa.report.report import confidence_plots, tables
     from depictqa.report.runs import read_runs
 
@@ -33,10 +33,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         found = tables(measured)
         lines = [f"Results of {', '.join(map(str, folders))}."]
         write_report(beside, "Report", lines, found, confidence_plots(measured))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=TABLE_WIDTH)
-    print_tables(console, found)
+    print_report(found)
     for name in (HTML, MARKDOWN, LATEX, TABLES):
         print(f"{name:13}{out / name}")
     return {
@@ -44,6 +41,17 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for one in measured
         for name, value in one.figures.items()
     }
+
+
+def print_report(tables: list[Table]) -> None:
+    from rich.console import Console
+
+    from depictqa.report.renderers.console import print_tables
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=TABLE_WIDTH)
+    print_tables(console, tables)
 
 
 def run_folders(runs: Any) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from experiments.chat import open_llm
+from experiments.chat import open_llm, paid
 
 if TYPE_CHECKING:
     from datamodules.writers.drafts import Draft, Item
@@ -106,10 +106,7 @@ def report(out: Path, drafts: Sequence[Draft], llm: Llm | None = None) -> None:
     console = Console()
     console.print(table)
     if llm is not None:
-        priced = (
-            f"cost {llm.spent:.4f}" if None not in llm.prices else "have no price (writer.input_price, output_price)"
-        )
-        console.print(f"{llm.num_cached:,} replies were there already; the others {priced}", highlight=False)
+        console.print(paid(llm, "writer"), highlight=False)
     reasons = Counter(f"{draft.outcome}: {draft.reason}" for draft in drafts if draft.outcome is not Outcome.WRITTEN)
     for reason, count in reasons.most_common(5):
         console.print(f"{count:,} {reason}", highlight=False, markup=False)

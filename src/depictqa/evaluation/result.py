@@ -41,8 +41,9 @@ class Result:
 
     `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by
     slot (larger is better); `truth` is `Truth` as plain JSON. `subset` is the part of the benchmark that is
-    also scored alone; `swap_of` the key of the result of the same pair with A and B in the other order. Fields
-    that a benchmark has no use for stay empty.
+    also scored alone; `swap_of` the key of the result of the same pair with A and B in the other order;
+    `judgements` what judges said of it (`depictqa.evaluation.judgements`). Fields that a benchmark has no use for
+    stay empty.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Result:
     subset: str | None = None
     swap_of: str | None = None
     error: str | None = None
+    judgements: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def to_line(self) -> str:
         """Strict JSON without a line break. Infinite or undefined numbers have no place in it: ValueError."""
@@ -193,6 +195,14 @@ def _is_scores(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
+def _is_judgements(value: Any) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(by_judge, dict) for by_judge in value.values()):
+        return False
+    found = [one for by_judge in value.values() for one in by_judge.values()]
+    found += [one["exchanged"] for one in found if isinstance(one, dict) and one.get("exchanged") is not None]
+    return all(isinstance(one, dict) and _is_optional_number(one.get("score", "")) for one in found)
+
+
 _TEXTS = ("key", "task", "benchmark", "model", "question", "prediction", "target")
 _REQUIRED = (*_TEXTS, "full_reference")
 _TYPES = {
@@ -207,4 +217,5 @@ _TYPES = {
     "subset": _is_optional_text,
     "swap_of": _is_optional_text,
     "error": _is_optional_text,
+    "judgements": _is_judgements,
 }

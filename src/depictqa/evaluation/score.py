@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from depictqa.evaluation.answerer import MODEL
+from depictqa.evaluation.judgements import judge_figures
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
 from depictqa.evaluation.votes import has_scores, higher, vote_figures
@@ -100,6 +101,7 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
         metrics |= _by_number(results)
     if task is Task.REASONING:
         metrics |= {f"conclusion_{name}": v for name, v in _better(results).items()}
+    metrics |= judge_figures(results)
     confidences = [result.confidence for result in results if result.confidence is not None]
     if confidences:
         metrics["mean_confidence"] = _mean(confidences)

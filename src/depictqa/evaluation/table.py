@@ -24,6 +24,8 @@ HEADLINES = (
     "distortion_accuracy",
     "target/distortion_accuracy",
     "distortion_f1",
+    "judge_score",
+    "judge_unparsed",
     "text/repeated_4gram_rate",
     "loss",
     "n",
@@ -37,9 +39,11 @@ _WORDS = {
     "distortion_accuracy": "distortion named correctly",
     "target/distortion_accuracy": "  of the true texts",
     "distortion_f1": "distortion F1",
+    "judge_score": "score by a language model as judge",
+    "judge_unparsed": "  replies without grades",
     "text/repeated_4gram_rate": "repeated 4-grams",
 }
-_COUNTS = ("n",)
+_COUNTS = ("n", "judge_unparsed")
 _RAW = ("loss",)
 
 

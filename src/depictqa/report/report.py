@@ -9,6 +9,7 @@ from depictqa.report.confidence import confidence_table, curves
 from depictqa.report.correlations import correlation_table
 from depictqa.report.folder import Plot
 from depictqa.report.identification import identification_table
+from depictqa.report.judges import judge_table
 from depictqa.report.published import method_name
 from depictqa.report.runs import Measured
 from depictqa.report.table import Cell, Column, Row, Table
@@ -23,6 +24,7 @@ def tables(measured: Sequence[Measured]) -> list[Table]:
         *vote_tables(measured),
         task_table(measured),
         reference_table(measured),
+        judge_table(measured),
         identification_table(measured),
         confidence_table(measured),
         text_table(measured),

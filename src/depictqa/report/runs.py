@@ -66,7 +66,7 @@ def read_runs(folders: Sequence[Path]) -> list[Measured]:
     FileNotFoundError where a folder, or any result in it, is missing; ValueError for a broken line, and for a question
     that one model answers twice in one run.
     """
-    files = _result_files(folders)
+    files = result_files(folders)
     found: list[Measured] = []
     names = _run_names(list(files))
     for folder, paths in files.items():
@@ -100,8 +100,8 @@ def counts_note(measured: Iterable[Measured]) -> str:
     return f"{text}: {', '.join(named)}." if 0 < len(named) < len(measured) or len(named) > 1 else f"{text}."
 
 
-def _result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Run folder -> its files, each once however the folders overlap."""
+def result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Run folder -> its files, each once however the folders overlap. FileNotFoundError where a folder has none."""
     files: dict[Path, list[Path]] = {}
     seen: set[Path] = set()
     for folder in folders:

@@ -8,6 +8,7 @@ from depictqa.evaluation.score import FULL, NONE
 from depictqa.evaluation.vote_table import REFERENCE_WORDS, kinds, of_subset, subsets_of
 from depictqa.evaluation.votes import OVERALL, TWO_AFC
 from depictqa.report.correlations import has_correlations
+from depictqa.report.judges import judges_note
 from depictqa.report.published import REFERENCES, SOURCE, TASKS, Published, method_name, place
 from depictqa.report.runs import Measured, counts_note
 from depictqa.report.table import MARK, Cell, Column, Row, Source, Table, percent
@@ -59,7 +60,7 @@ def task_table(measured: Sequence[Measured]) -> Table | None:
         rows += _rows([one for one in ours if one.model == model])
         rows += [_published(row) for row in TASKS if row.model == model]
     head = ("method", "benchmark", "reference", "run")
-    notes = (*_NOTES, counts_note(ours), _PUBLISHED_NOTE)
+    notes = (*_NOTES, *_judges(ours), counts_note(ours), _PUBLISHED_NOTE)
     title = "Description, comparison, reasoning"
     table = Table("tasks", title, head, tuple(_COLUMNS.values()), tuple(rows), notes).without_empty()
     return table if table.measured else None
@@ -84,12 +85,17 @@ def reference_table(measured: Sequence[Measured]) -> Table | None:
         rows.append(Row(head, (Cell(row.values["with"]), Cell(row.values["without"])), Source.PUBLISHED))
     notes = (
         "In percent, with 95 % bootstrap intervals and n. Only what was asked both ways.",
+        *_judges(ours),
         counts_note(ours),
         *([f"{MARK} Published, not measured here: {SOURCE}."] if published else []),
     )
     columns = (Column("with reference"), Column("without"))
     head = ("method", "benchmark", "measure", "run")
     return Table("references", "With and without a reference", head, columns, tuple(rows), notes).without_empty()
+
+
+def _judges(ours: Sequence[Measured]) -> list[str]:
+    return [note] if (note := judges_note(ours)) is not None else []
 
 
 def _is_elsewhere(one: Measured) -> bool:

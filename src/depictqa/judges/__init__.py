@@ -1,0 +1,1 @@
+"""Language models as judges of other models' texts: what they are asked, what their grades say, and how it counts."""
