@@ -226,7 +226,7 @@ class ChatConfig:
     base_url: str | None = None
     key_variable: str = MISSING
     temperature: float | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Any = None  # a mapping; typed as one, a command line could not fill it
     requests_per_minute: float | None = None
     num_parallel: int = MISSING
     timeout: float = MISSING

@@ -6,6 +6,9 @@ import threading
 
 from depictqa.chat.replies import Reply
 
+ROUNDING = 1e-9
+"""Of sums of small costs, relative: fifty times 0.0003 is not quite 0.015."""
+
 
 class Budget:
     """Prices are per million tokens, `cap` is in their currency; None: unknown, and no cap.
@@ -47,6 +50,6 @@ class Budget:
     def used_up(self) -> str | None:
         """Why nothing more may be asked, or None."""
         with self._lock:
-            if self.cap is None or self.spent < self.cap:
+            if self.cap is None or self.spent < self.cap * (1 - ROUNDING):
                 return None
             return f"{self.spent:.6g} is spent, of at most {self.cap:g} ({self.group}.max_cost)"

@@ -77,6 +77,8 @@ class Llm:
             raise ValueError(f"no model to ask; give the name that the server knows it by ({group}.model=NAME)")
         if base_url is not None and not re.match(r"https?://[^/\s]+", base_url):
             raise ValueError(f"'{base_url}' is no address; give http://HOST:PORT/v1 or https://... ({group}.base_url)")
+        if not isinstance(options or {}, Mapping):
+            raise ValueError(f"options {options!r} are no fields of a request; give {{NAME: VALUE}} ({group}.options)")
         openai, self._tenacity = _libraries()
         self._errors = openai
         self.budget = Budget(input_price, output_price, max_cost, group)

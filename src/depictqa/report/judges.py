@@ -14,10 +14,10 @@ from depictqa.sample import Task
 _COLUMNS = (
     Column("score"),
     Column("unparsed"),
-    Column("score", "order exchanged"),
-    Column("unparsed", "order exchanged"),
-    Column("difference", "order exchanged"),
-    Column("same text preferred", "order exchanged"),
+    Column("score", "other order"),
+    Column("unparsed", "other order"),
+    Column("difference", "both orders"),
+    Column("same text preferred", "both orders"),
 )
 _NOTES = (
     "In percent, with 95 % bootstrap intervals and n. Relative: mean of min(model's grade / person's grade, 1), the "

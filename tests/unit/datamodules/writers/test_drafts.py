@@ -105,6 +105,7 @@ def test_a_template_that_cannot_be_filled_is_named(template: str, message: str) 
         ({}, "sk with space", "the key in OPENAI_API_KEY holds a space or a character that no key has"),
         ({"model": ""}, "sk", r"no model to ask; give the name .*\(writer.model=NAME\)"),
         ({"base_url": "localhost:8000"}, "sk", r"'localhost:8000' is no address; give http://.*\(writer.base_url\)"),
+        ({"options": 5}, "sk", r"options 5 are no fields of a request; give \{NAME: VALUE\} \(writer.options\)"),
         ({"requests_per_minute": -1}, "sk", "-1 requests a minute; give a positive number"),
     ],
 )
