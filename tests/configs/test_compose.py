@@ -35,7 +35,7 @@ def test_every_file_is_looked_at() -> None:
     groups = {name.split("/")[0] for name in OPTIONS}
     assert groups >= {
         "program", "experiment", "ablation", "scale", "model", "data", "trainer", "evaluation", "logger", "paths",
-        "writer", "baseline",
+        "writer", "baseline", "judge",
     }  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def test_every_point_of_an_ablation_composes(name: str) -> None:
         ("evaluation", {"evaluation": {"spilt": "val"}}),
         ("logger", {"logger": {"wanb": True}}),
         ("writer", {"writer": {"modell": "x"}}),
+        ("judge", {"judge": {"promt": "x"}}),
         ("baseline", {"baseline": {"psnr": {"batch_sizes": 3}}}),
     ],
 )
@@ -105,6 +106,8 @@ def test_baselines_are_chosen_by_name() -> None:
     assert list(composed("baseline=[vif,niqe]").baseline) == ["vif", "niqe"]
     assert resolved(composed("baseline=lpips", "trainer=cpu"))["baseline"]["lpips"]["accelerator"] == "cpu"
     assert not composed("baseline=[]").baseline
+    api = composed("baseline=[api]", "baseline.api.options={max_tokens: 9}").baseline.api
+    assert api.options == {"max_tokens": 9}
 
 
 def test_model_sizes_are_configs_of_one_class() -> None:

@@ -98,15 +98,15 @@ def _order_figures(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         return {}
     figures = _mean("judge_score_exchanged", scores)
     figures["judge_unparsed_exchanged"] = float(len(exchanged) - len(scores))
-    both = [one for one in found if one.get(EXCHANGED) and None not in (one["score"], one[EXCHANGED]["score"])]
+    both = [one for one in found if one.get(EXCHANGED) and one["grades"] and one[EXCHANGED]["grades"]]
     figures |= _mean("judge_order_bias", [one["score"] - one[EXCHANGED]["score"] for one in both])
     figures["judge_order_n"] = float(len(both))
-    alike = [_preferred(one) == _preferred(one[EXCHANGED]) for one in both if len(one["grades"]) == 2]
+    pairs = [(one["grades"], one[EXCHANGED]["grades"]) for one in both]
+    alike = [_preferred(*first) == _preferred(*second) for first, second in pairs if len(first) == len(second) == 2]
     return figures | ({"judge_order_agreement": float(np.mean(alike))} if alike else {})
 
 
-def _preferred(judgement: Mapping[str, Any]) -> float:
-    person, model = judgement["grades"]
+def _preferred(person: float, model: float) -> float:
     return float(np.sign(model - person))
 
 

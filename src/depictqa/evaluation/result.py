@@ -198,9 +198,16 @@ def _is_scores(value: Any) -> bool:
 def _is_judgements(value: Any) -> bool:
     if not isinstance(value, dict) or not all(isinstance(by_judge, dict) for by_judge in value.values()):
         return False
-    found = [one for by_judge in value.values() for one in by_judge.values()]
-    found += [one["exchanged"] for one in found if isinstance(one, dict) and one.get("exchanged") is not None]
-    return all(isinstance(one, dict) and _is_optional_number(one.get("score", "")) for one in found)
+    return all(_is_judgement(one) for by_judge in value.values() for one in by_judge.values())
+
+
+def _is_judgement(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"score", "grades"} <= set(value) or not _is_optional_number(value["score"]):
+        return False
+    grades, exchanged = value["grades"], value.get("exchanged")
+    grades_are_numbers = grades is None or isinstance(grades, list) and all(map(_is_number, grades))
+    named = all(_is_optional_text(value.get(name)) for name in ("judge", "date"))
+    return grades_are_numbers and named and (exchanged is None or _is_judgement(exchanged))
 
 
 _TEXTS = ("key", "task", "benchmark", "model", "question", "prediction", "target")

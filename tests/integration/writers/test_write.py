@@ -123,6 +123,21 @@ def test_outcomes_and_cost_are_told(api, make, written, capsys):
     assert "Do not mention the form" in api.sent[0]["messages"][0]["content"]
 
 
+def test_a_cost_cap_stops_in_one_line_and_the_same_command_goes_on(api, make, written, tmp_path) -> None:
+    settings = [f"writer.base_url={api.url}", "writer.input_price=1", "writer.output_price=10", "writer.num_parallel=2"]
+    capped = ["writer=llm", *QUICK, *settings, f"writer.max_cost={10 * 300e-6}"]
+    with pytest.raises(ValueError, match=r"is spent, of at most 0.003 \(writer.max_cost\); what is written is kept"):
+        written(20, *capped)
+    drafts = read_drafts("drafts.jsonl")
+    assert len(drafts) == 20 and 10 <= sum(draft.outcome == "written" for draft in drafts) == len(api.sent) <= 11
+    metrics, _ = written(20, *capped)
+    assert (metrics["items/written"], len(api.sent)) == (20, 20)
+    api.script = lambda item, attempt: make.message("Nothing that fits.")
+    with pytest.raises(ValueError, match=r"pool 'comparison_questions': 0.0003 is spent, of at most 0.0003"):
+        pool = ["writer.pool=comparison_questions", "out=pool.yaml", "writer.max_cost=0.0003"]
+        run(configured("writer=llm", *QUICK, *settings, *pool))
+
+
 def test_what_cannot_be_written_is_said_before_anything_is_asked(api, written, raw, tmp_path):
     with pytest.raises(ValueError, match="say what to write about and where: raw="):
         run(configured("out=x.jsonl"))

@@ -30,11 +30,14 @@ def test_results_survive_the_file(tmp_path):
     path = tmp_path / "results" / "comparison.jsonl"
     results = [
         RESULT,
+        replace(
+            RESULT, key="tiny/0/3", judgements={"relative": {"j": {"score": 1.0, "grades": [8, 9], "reply": "8 9"}}}
+        ),
         replace(RESULT, key="tiny/0/2", confidence=None, parsed=None, reason="no image is named"),
     ]
     write_results(path, results)
     assert read_results(path) == results
-    assert len(path.read_text(encoding="utf-8").rstrip("\n").split("\n")) == 2
+    assert len(path.read_text(encoding="utf-8").rstrip("\n").split("\n")) == 3
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -64,6 +67,11 @@ def test_infinity_is_refused():
         (lambda r: r.update(extra=1), "unknown field 'extra'"),
         (lambda r: r.update(task="telepathy"), "unknown task 'telepathy'"),
         (lambda r: r.update(confidence="high"), "field 'confidence' of the wrong type, str"),
+        (
+            lambda r: r.update(judgements={"relative": {"j": {"score": "high", "grades": None}}}),
+            "field 'judgements' of",
+        ),
+        (lambda r: r.update(judgements={"relative": {"j": {"score": 0.5}}}), "field 'judgements' of the wrong type"),
         (lambda r: r.update(full_reference="yes"), "field 'full_reference' of the wrong type"),
     ],
 )
