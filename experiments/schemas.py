@@ -257,6 +257,7 @@ class ApiConfig(ChatConfig):
     layout: str = "interleaved"
     detail: str | None = None
     logprobs: bool = False
+    group: str = "baseline.api"  # where these options stand, for messages
 
 
 @dataclass

@@ -15,16 +15,15 @@ from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
 from depictqa.evaluation.result import read_results
 from depictqa.sample import Slot, Task, Truth, Turn
-from depictqa.testing import random_image, tiny_model
+from depictqa.testing import random_image
 
 ROOT = Path(__file__).resolve().parents[2]
 NUM = 24
 
 
 @pytest.fixture(scope="module")
-def work(tokenizer_folder, tmp_path_factory) -> Path:
+def work(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("work")
-    tiny_model(tokenizer_folder).save_pretrained(folder / "model")
     with ShardWriter(folder / "shards", "test", source="made", licence="CC0-1.0", seed=1) as writer:
         for number in range(NUM):
             images = {slot: random_image((48, 40), 3 * number + place) for place, slot in enumerate(Slot)}
@@ -35,7 +34,13 @@ def work(tokenizer_folder, tmp_path_factory) -> Path:
 
 
 def start(work: Path, *words: str) -> subprocess.Popen:
-    options = ["program=evaluate", "data=templated", "data.root=shards", "scale.synthetic=null", "checkpoint=model"]
+    options = [
+        "program=evaluate",
+        "data=templated",
+        "data.root=shards",
+        "scale.synthetic=null",
+        "model_under_test=none",
+    ]
     options += ["baseline=[api]", "baseline.api.model=vendor/eye", "baseline.api.backoff=0.01", "trainer=cpu"]
     options += ["baseline.api.max_retries=2", "baseline.api.requests_per_minute=null", "evaluation.max_new_tokens=4"]
     options += ["baseline.api.options={max_completion_tokens: 40}", "evaluation.batch_size=12"]

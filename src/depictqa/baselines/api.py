@@ -56,7 +56,7 @@ class ApiModel:
 
     def check(self) -> None:
         """One line, before anything long runs, where an option is wrong, the key is missing, or the client is."""
-        check_layout(self.layout, self.group.removeprefix("baseline."))
+        check_layout(self.layout, self.name, self.group)
         if not self.num_parallel > 0:
             raise ValueError(f"{self.num_parallel} requests at a time; give at least 1 ({self.group}.num_parallel)")
         _ = self.llm

@@ -25,8 +25,7 @@ def laid_out(sample: Sample, layout: str) -> Pictures:
     return [(f"{name}:" if len(names) > 1 else "", sample.images[slot]) for slot, name in names.items()]
 
 
-def check_layout(layout: str, row: str) -> None:
+def check_layout(layout: str, row: str, group: str) -> None:
+    """`group` is where the row's options stand."""
     if layout not in LAYOUTS:
-        raise ValueError(
-            f"baseline '{row}' has no layout '{layout}' (baseline.{row}.layout); known: {', '.join(LAYOUTS)}"
-        )
+        raise ValueError(f"baseline '{row}' has no layout '{layout}' ({group}.layout); known: {', '.join(LAYOUTS)}")

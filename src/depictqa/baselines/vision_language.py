@@ -48,7 +48,7 @@ class VisionLanguage:
 
     def check(self) -> None:
         """One line, before anything long runs, where an option is wrong, or no model of images and text is there."""
-        check_layout(self.layout, self.name)
+        check_layout(self.layout, self.name, f"baseline.{self.name}")
         if self.dtype != "auto" and not isinstance(getattr(torch, self.dtype, None), torch.dtype):
             raise ValueError(
                 f"baseline '{self.name}' has no dtype '{self.dtype}' (baseline.{self.name}.dtype); "

@@ -93,7 +93,7 @@ def test_a_model_that_is_given_up_stops_the_evaluation_and_its_answers_stay(api,
     [
         (
             {"layout": "above"},
-            r"baseline 'api' has no layout 'above' \(baseline.api.layout\); known: interl",
+            r"baseline 'eye-2' has no layout 'above' \(baseline.api.layout\); known: interl",
         ),
         ({"num_parallel": 0}, r"0 requests at a time; give at least 1 \(baseline.api.num_parallel\)"),
         ({"base_url": "nowhere"}, r"'nowhere' is no address; .*\(baseline.api.base_url\)"),
