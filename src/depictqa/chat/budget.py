@@ -13,7 +13,8 @@ ROUNDING = 1e-9
 class Budget:
     """Prices are per million tokens, `cap` is in their currency; None: unknown, and no cap.
 
-    `group` names the options in messages. ValueError for a cap without both prices.
+    `group` names the options in messages. What is cut off or broken on its way is not counted: nobody can say what it
+    has cost. ValueError for a cap without both prices.
     """
 
     def __init__(self, input_price: float | None, output_price: float | None, cap: float | None, group: str) -> None:
