@@ -163,6 +163,27 @@ class EvaluationConfig:
 
 
 @dataclass
+class RatedEvaluationConfig(EvaluationConfig):
+    """Of images that people have scored, straight from a raw dataset (`source`). `num_references` and `num_images` of
+    each bound it."""
+
+    raw: str | None = None
+    with_reference: bool = True
+    without_reference: bool = True
+    num_references: int | None = None
+    num_images: int | None = None
+
+
+@dataclass
+class JustNoticeableConfig(EvaluationConfig):
+    """Of BAPPS' just-noticeable differences, straight from its files; patches are scaled to `side` px."""
+
+    raw: str | None = None
+    subsets: list[str] = field(default_factory=list)
+    side: int | None = None
+
+
+@dataclass
 class ScoreMetricConfig:
     """A row beside the model's: `depictqa.baselines.metric.ScoreMetric`. `batch_size` is images at once."""
 
@@ -324,6 +345,8 @@ def register() -> None:
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
     store.store(group="schema/data", name="mixture", node=MixtureConfig)
+    store.store(group="schema/evaluation", name="rated", node=RatedEvaluationConfig)
+    store.store(group="schema/evaluation", name="just_noticeable", node=JustNoticeableConfig)
     store.store(group="schema/baseline", name="metric", node=ScoreMetricConfig)
     store.store(group="schema/baseline", name="vision_language", node=VisionLanguageConfig)
     store.store(group="schema/baseline", name="answers", node=AnswersConfig)

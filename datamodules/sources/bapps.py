@@ -37,8 +37,10 @@ SUBSETS = {
     "val": ("traditional", "cnn", "superres", "deblur", "color", "frameinterp"),
 }
 NUM_VOTES = {"train": 2, "val": 5}
+NUM_JND_VOTES = 3
 TRIPLET = {"ref": ".png", "p0": ".png", "p1": ".png", "judge": ".npy"}  # folder -> suffix of its files
 _OF = "-"  # between subset and stem in a record's key
+JND_SUBSETS = ("traditional", "cnn")
 JND = {"p0": ".png", "p1": ".png", "same": ".npy"}
 
 
@@ -149,15 +151,18 @@ def read_2afc(base: Path, name: str, subsets: Sequence[str]) -> tuple[list[Tripl
     return triplets, rejected
 
 
-def read_jnd(raw: Path, subsets: Sequence[str] = ("traditional", "cnn")) -> list[JndPair]:
+def read_jnd(raw: Path, subsets: Sequence[str] = JND_SUBSETS) -> list[JndPair]:
     """The pairs of the just-noticeable-difference sets, in order. They ask whether two patches look the same, which
-    no task of ours does: they are for scoring distances, and not made into shards.
+    no task of ours does: they are for scoring distances, and not made into shards. `raw` holds `jnd/val` or `val`.
 
-    FileNotFoundError or ValueError where a folder or a pair's file is missing.
+    FileNotFoundError or ValueError where a folder or a pair's file is missing, or a subset is unknown.
     """
     pairs = []
+    base = next((place for place in (raw / "jnd" / "val", raw / "val") if place.is_dir()), raw / "jnd" / "val")
     for subset in subsets:
-        folder = raw / "jnd" / "val" / subset
+        if subset not in JND_SUBSETS:
+            raise ValueError(f"BAPPS JND subset '{subset}' unknown; choose from {', '.join(JND_SUBSETS)}")
+        folder = base / subset
         stems, incomplete = _whole(folder, f"jnd/val/{subset}", JND)
         if incomplete:
             first = incomplete[0]
@@ -255,6 +260,12 @@ def _turn(better: Slot | None, rng: np.random.Generator, single_word: bool) -> T
     if better is None:
         return replace(pools.comparison(Slot.A, rng, single_word=single_word), answer="")
     return pools.comparison(better, rng, single_word=single_word)
+
+
+def read_patch(path: Path, side: int | None) -> Image.Image:
+    """A square patch scaled to `side` px, None as it is filed. ValueError where it cannot be read."""
+    patch = _patch(path.parent, path.name, side)
+    return decode_image(patch, str(path)) if isinstance(patch, bytes) else patch
 
 
 def _patch(base: Path, name: str, side: int | None) -> Image.Image | bytes:

@@ -16,7 +16,7 @@ from datamodules.parts import Part, Rejected
 from datamodules.raw import read_image
 from datamodules.records import Record, RecordSample, record_key
 from datamodules.shards import SPLITS
-from datamodules.sources.ratings import Published, RatedImage, Ratings
+from datamodules.sources.ratings import Published, RatedImage, Ratings, splits_of
 from datamodules.writers import pools
 from depictqa.image import decode_image
 from depictqa.sample import Slot, Task, Truth
@@ -90,10 +90,9 @@ def photos(
     shares of the photos, where no split is published. Photos with a side above `long_side` px are scaled down to it.
     """
     _check(margin, pairs_per_photo, "pairs_per_photo")
-    splits = split_names([image.origin for image in ratings.images], seed, val, test)
     by_split: dict[str, list[RatedImage]] = {}
-    for image in ratings.images:
-        by_split.setdefault(image.split or splits[image.origin], []).append(image)
+    for image, split in zip(ratings.images, splits_of(ratings.images, seed, val, test), strict=True):
+        by_split.setdefault(split, []).append(image)
     chosen = {
         split: draw(images, margin, round(pairs_per_photo * len(images)), _rng(split, seed))
         for split, images in by_split.items()

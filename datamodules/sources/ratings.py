@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from datamodules.held_out import split_names
 from datamodules.parts import Rejected
 from datamodules.raw import path_inside
 from datamodules.sources.image_files import ImageFiles
@@ -76,6 +77,13 @@ class Ratings:
 
     images: tuple[RatedImage, ...]
     rejected: tuple[Rejected, ...]
+
+
+def splits_of(images: Sequence[RatedImage], seed: int, val: float, test: float) -> list[str]:
+    """Each image's split: the published one where there is one, else that of its reference, or of the photo itself;
+    `val` and `test` are shares of these."""
+    splits = split_names([image.origin for image in images], seed, val, test)
+    return [image.split or splits[image.origin] for image in images]
 
 
 def rate(

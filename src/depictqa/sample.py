@@ -63,6 +63,10 @@ class Truth:
 
     `better` is the slot of the better image; `vote` the fraction of `num_votes` people who preferred B;
     `distortions` and `questionnaires` are by slot.
+
+    `mos` are people's mean scores by slot, larger is better, in the units of their study: difference scores have their
+    sign turned. `names` are those of the images; that of the reference is stated although it may not be shown. `same`
+    is the fraction of `num_votes` people who took A and B for the same image.
     """
 
     better: Slot | None = None
@@ -70,6 +74,9 @@ class Truth:
     distortions: Mapping[Slot, tuple[Distortion, ...]] = field(default_factory=dict)
     questionnaires: Mapping[Slot, Questionnaire] = field(default_factory=dict)
     num_votes: int | None = None
+    mos: Mapping[Slot, float] = field(default_factory=dict)
+    names: Mapping[Slot, str] = field(default_factory=dict)
+    same: float | None = None
 
 
 @dataclass(frozen=True)

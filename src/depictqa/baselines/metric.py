@@ -57,6 +57,18 @@ class ScoreMetric:
             found[n][slot] = rating
         return [self._reply(values) for values in found]
 
+    def grade(self, samples: Sequence[Sample]) -> list[Reply]:
+        """Image A's score alone, larger is better."""
+        references = [sample.images[Slot.REFERENCE] for sample in samples] if self.needs_reference else None
+        ratings = self.rate([sample.images[Slot.A] for sample in samples], references)
+        sign = -1 if self.lower_is_better else 1
+        return [
+            Reply("", reason=rating)
+            if isinstance(rating, str)
+            else Reply("", scores={"a": sign * rating}, parsed={"score": sign * rating})
+            for rating in ratings
+        ]
+
     def rate(self, images: Sequence[Image.Image], references: Sequence[Image.Image] | None = None) -> list[float | str]:
         """The library's own value of each image (see `lower_is_better`), or why it has none. An image that comes
         several times is rated once.

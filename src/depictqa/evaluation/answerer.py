@@ -11,6 +11,8 @@ from depictqa.evaluation.reading import read_answer
 from depictqa.sample import Sample, Task
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from depictqa.generation import Answer
     from depictqa.models.depictqa import DepictQA
     from depictqa.sentence_embedding import Embedder
@@ -52,6 +54,34 @@ class Answerer(Protocol):
 
     def answer(self, samples: Sequence[Sample]) -> Sequence[Reply]:
         """One reply a sample, in order."""
+        ...
+
+
+class Grader(Protocol):
+    """One that can say how good a single image is."""
+
+    name: str
+    needs_reference: bool
+
+    def grade(self, samples: Sequence[Sample]) -> Sequence[Reply]:
+        """Of samples with image A, beside a reference or alone: `scores` of A alone, larger is better."""
+        ...
+
+
+class Chooser(Protocol):
+    """One that can say how surely it prefers A to B: `scores` of both that add up to 1."""
+
+    name: str
+    needs_reference: bool
+
+    def choose(self, samples: Sequence[Sample]) -> Sequence[Reply]:
+        """Of comparisons, in few words or none."""
+        ...
+
+    def choose_all(
+        self, images: Sequence[Image.Image], reference: Image.Image | None = None, both_orders: bool = False
+    ) -> Mapping[tuple[int, int], Reply]:
+        """Of all pairs i < j of images that have one reference, with `both_orders` of all i != j, by (A, B)."""
         ...
 
 
@@ -112,6 +142,34 @@ class ModelAnswerer:
         asked, said = [samples[number] for number in places], [answers[number] for number in places]
         return dict(zip(places, confidences(self.model, asked, said, batch_size=self.batch_size), strict=True))
 
+    def grade(self, samples: Sequence[Sample]) -> list[Reply]:
+        """The mean over level words (`depictqa.scoring.quality_scores`), 1 to 5; the words are the likeliest level's,
+        the confidence its probability among the levels."""
+        from depictqa.scoring import LEVEL_ANSWER, LEVELS, level_probabilities
+
+        replies = []
+        for levels in level_probabilities(self.model, samples, self.batch_size).tolist():
+            score = sum(worth * p for worth, p in enumerate(levels, 1))
+            text = LEVEL_ANSWER.format(level=LEVELS[levels.index(max(levels))])
+            replies.append(Reply(text, _short(max(levels)), {"a": _short(score)}, parsed={"score": _short(score)}))
+        return replies
+
+    def choose(self, samples: Sequence[Sample]) -> list[Reply]:
+        """From the logits of A and B alone; the confidence is that of the letter chosen, against the other."""
+        from depictqa.scoring import probability_of_a
+
+        return [_choice(p) for p in probability_of_a(self.model, samples, self.batch_size).tolist()]
+
+    def choose_all(
+        self, images: Sequence[Image.Image], reference: Image.Image | None = None, both_orders: bool = False
+    ) -> dict[tuple[int, int], Reply]:
+        """As `choose`, by what the pairs' streams share (`depictqa.voting`)."""
+        from depictqa.voting import plan_votes, run_votes
+
+        plan = plan_votes(self.model.encoder, images, reference, both_orders=both_orders)
+        shares = run_votes(self.model, plan, self.batch_size)
+        return {(i, j): _choice(float(shares[i, j])) for i, j in (~shares.isnan()).nonzero().tolist()}
+
     def _confidence(self, task: Task, answer: Answer) -> float | None:
         from depictqa.confidence import is_long, long_confidence, word_confidence
 
@@ -146,6 +204,19 @@ class ModelAnswerer:
         log_probs = next_log_probs(self.model, samples, ANSWERS, self.batch_size)
         for (p, _), (a, b) in zip(log_probs.softmax(-1).tolist(), log_probs.exp().tolist(), strict=True):
             yield {"a": p, "b": 1 - p}, {"a": a, "b": b}
+
+
+def _choice(p: float) -> Reply:
+    """Of a model that gives A the probability `p` against B."""
+    p = _short(p)
+    letter = "A" if p > 0.5 else "B"
+    confidence = _short(max(p, 1 - p))
+    return Reply(f"Image {letter}", confidence, {"a": p, "b": _short(1 - p)}, parsed={"better": letter.lower()})
+
+
+def _short(number: float) -> float:
+    """As far as float32 tells: results may have 100,000 lines."""
+    return round(number, 8)
 
 
 def mean_probability(token_probs: Sequence[float]) -> float | None:

@@ -144,6 +144,12 @@ def truth_to_json(truth: Truth) -> dict[str, Any]:
         }
     if truth.questionnaires:
         record["questionnaires"] = {str(slot): form.to_dict() for slot, form in truth.questionnaires.items()}
+    if truth.mos:
+        record["mos"] = {str(slot): float(mos) for slot, mos in truth.mos.items()}
+    if truth.names:
+        record["names"] = {str(slot): name for slot, name in truth.names.items()}
+    if truth.same is not None:
+        record["same"] = float(truth.same)
     return record
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from depictqa.evaluation.answerer import MODEL
 from depictqa.evaluation.judgements import judge_figures
+from depictqa.evaluation.just_noticeable import has_same_votes, same_figures
+from depictqa.evaluation.opinions import has_opinions, opinion_figures
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result
 from depictqa.evaluation.votes import has_scores, higher, vote_figures
@@ -38,12 +40,25 @@ def score(results: Sequence[Result]) -> dict[str, float]:
     Pairs asked in the other order too count once; what they tell is among `vote_figures`, which are only apart: a
     triplet is asked about with and without its reference.
     """
+    if has_opinions(results) or has_same_votes(results):
+        return _score_opinions(results)
     asked = [result for result in results if result.swap_of is None]
     metrics = _score_alike(asked) | _errors(results)
     for name, wanted in ((FULL, True), (NONE, False)):
         some = [result for result in asked if result.full_reference is wanted]
         votes = vote_figures([result for result in results if result.full_reference is wanted])
         metrics |= {f"{name}/{metric}": value for metric, value in (_score_alike(some) | votes).items()}
+    return metrics
+
+
+def _score_opinions(results: Sequence[Result]) -> dict[str, float]:
+    """Where people scored images, or could not tell them apart, no answer is right or wrong."""
+    metrics = {"n": float(sum(result.swap_of is None for result in results))} | same_figures(results)
+    for name, wanted in ((FULL, True), (NONE, False)):
+        some = [result for result in results if result.full_reference is wanted]
+        if some:
+            metrics[f"{name}/n"] = float(sum(result.swap_of is None for result in some))
+            metrics |= {f"{name}/{metric}": value for metric, value in opinion_figures(some).items()}
     return metrics
 
 

@@ -78,6 +78,8 @@ def _swapped_truth(truth: Truth) -> Truth:
         vote=None if truth.vote is None else round(1 - truth.vote, 4),
         distortions=_exchanged(truth.distortions),
         questionnaires=_exchanged(truth.questionnaires),
+        mos=_exchanged(truth.mos),
+        names=_exchanged(truth.names),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 CONFIDENCE = 0.95
@@ -21,7 +23,7 @@ def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE, seed: int 
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(f"an interval needs a row of finite values, got shape {values.shape}")
     different, counts = np.unique(values, return_counts=True)
-    return _ends(_resamples(counts, seed) @ different / len(values), confidence)
+    return tail_quantiles(resamples(counts, seed) @ different / len(values), confidence)
 
 
 def share_interval(
@@ -37,19 +39,20 @@ def share_interval(
     if points.ndim != 2 or points.shape != asked.shape or not points.size or not asked.sum(axis=0).all():
         raise ValueError(f"an interval needs points and asked alike, every kind asked, got {points.shape}")
     different, counts = np.unique(np.concatenate([points, asked], axis=1), axis=0, return_counts=True)
-    sums = _resamples(counts, seed) @ different
+    sums = resamples(counts, seed) @ different
     right, total = np.split(sums, 2, axis=1)
     shares = np.divide(right, total, out=np.full_like(right, np.nan), where=total > 0)
     means = np.nanmean(shares[~np.isnan(shares).all(axis=1)], axis=1)
-    return _ends(means, confidence)
+    return tail_quantiles(means, confidence)
 
 
-def _resamples(counts: np.ndarray, seed: int) -> np.ndarray:
+def resamples(counts: np.ndarray, seed: int) -> np.ndarray:
     """How often each different item occurs in each resample, from how often it occurs."""
     return np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=NUM_RESAMPLES)
 
 
-def _ends(figures: np.ndarray, confidence: float) -> tuple[float, float]:
+def tail_quantiles(figures: np.ndarray | Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The ends of the percentile interval, from the figures of the resamples."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(figures, [tail, 1 - tail])
+    low, high = np.quantile(np.asarray(figures), [tail, 1 - tail])
     return float(low), float(high)

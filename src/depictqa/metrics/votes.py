@@ -6,7 +6,7 @@ better one (c where it picks `first` with confidence c, 1 - c where it picks `se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from depictqa.metrics.correlation import correlate_by_reference
+from depictqa.metrics.correlation_interval import correlation_figures
 
 Floats = NDArray[np.float64]
 
@@ -98,22 +98,29 @@ SCORES: Mapping[str, Callable[[Sequence[Vote]], dict[str, float]]] = {
 """Each with and without confidence."""
 
 
+WITHOUT_CONFIDENCE = ("wins", "bradley_terry_wins")
+"""Those that only ask who has more of a vote."""
+
+
 def vote_figures(
-    votes: Sequence[Vote], mos: Mapping[str, float], references: Mapping[str, Hashable]
+    votes: Sequence[Vote],
+    mos: Mapping[str, float],
+    references: Mapping[str, Hashable],
+    names: Collection[str] = tuple(SCORES),
 ) -> dict[str, float]:
-    """`<score>/<figure>` of `ByReference.figures` for each of `SCORES`, and `num_votes`. `mos` (larger is better) and
-    `references` are by item; an item of a vote that they lack is named in a ValueError.
+    """`<score>/<figure>` of `correlation_figures` for each of `names` among `SCORES`, and `num_votes`. `mos` (larger is
+    better) and `references` are by item; an item of a vote that they lack is named in a ValueError.
 
     Items only meet those of their own reference, so that over the whole set their scores say how they stand among
     those, and nothing of how the references compare: `per_reference/...` is the figure that papers give.
     """
     figures = {"num_votes": float(len(votes))}
-    for name, scores_of in SCORES.items():
-        scores = scores_of(votes)
+    for name in names:
+        scores = SCORES[name](votes)
         if missing := [item for item in scores if item not in mos or item not in references]:
             raise ValueError(f"'{missing[0]}' has votes, but no MOS or no reference; {len(missing)} such items")
-        found = correlate_by_reference(
+        found = correlation_figures(
             list(scores.values()), [mos[item] for item in scores], [references[item] for item in scores]
         )
-        figures |= {f"{name}/{figure}": value for figure, value in found.figures().items()}
+        figures |= {f"{name}/{figure}": value for figure, value in found.items()}
     return figures

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from depictqa.evaluation.score import FULL, NONE
 from depictqa.evaluation.vote_table import REFERENCE_WORDS
+from depictqa.metrics.bootstrap import HIGH, LOW
 from depictqa.report.published import method_name
-from depictqa.report.runs import Measured, counts_note
+from depictqa.report.runs import Measured, counts_notes
 from depictqa.report.table import Cell, Column, Row, Table
 
 _APART = "per_reference/"
@@ -20,9 +21,20 @@ _COLUMNS = (
     Column("PLCC", "whole set"),
     Column("images", "whole set"),
 )
+_KINDS = {
+    "bradley_terry_wins": "Bradley-Terry, wins",
+    "bradley_terry_confidences": "Bradley-Terry, confidences",
+}
 _NOTES = (
-    "SRCC: Spearman's rank correlation; PLCC: Pearson's after a four-parameter logistic fit. Per reference: the mean "
-    "over the references, each with its own images; not comparable with the whole set's, which is over all at once.",
+    "SRCC: Spearman's rank correlation; PLCC: Pearson's after a four-parameter logistic fit; with 95 % bootstrap "
+    "intervals, which draw whole references where there are any. Per reference: the mean over the references, each "
+    "with its own images; not comparable with SRCC over the whole set, which stands beside it.",
+)
+_VOTE_NOTE = (
+    "Of votes between all pairs of a reference's images, wins is the mean of 1 and 0, confidences that of the "
+    "confidence in the image chosen and of 1 less it in the other, Bradley-Terry the strengths that make either "
+    "likeliest; scores are the numbers that a method gives to single images. An image only meets those of its own "
+    "reference: over the whole set, its votes say nothing of how the references compare."
 )
 
 
@@ -33,12 +45,15 @@ def correlation_table(measured: Sequence[Measured]) -> Table | None:
         for start in _starts(one):
             ours.append(one)
             where = next((where for where in (FULL, NONE) if f"{start}/".startswith(f"{where}/")), "")
-            kind = start.removeprefix(where).strip("/").replace("_", " ").replace("/", ", ")
+            kind = start.removeprefix(where).strip("/")
+            kind = _KINDS.get(kind, kind.replace("_", " ").replace("/", ", "))
             head = (method_name(one.model), one.benchmark, kind, REFERENCE_WORDS.get(where, ""), one.run)
             rows.append(Row(head, _cells(one.figures, f"{start}/" if start else "")))
     if not rows:
         return None
-    head, notes = ("method", "benchmark", "score", "reference", "run"), (*_NOTES, counts_note(dict.fromkeys(ours)))
+    head = ("method", "benchmark", "score", "reference", "run")
+    votes = [_VOTE_NOTE] if any(name.endswith("num_votes") for one in ours for name in one.figures) else []
+    notes = (*_NOTES, *votes, *counts_notes(dict.fromkeys(ours)))
     return Table("correlations", "Scores of images", head, _COLUMNS, tuple(rows), notes).without_empty()
 
 
@@ -59,6 +74,8 @@ def _starts(one: Measured) -> list[str]:
 def _cells(figures: dict[str, float], start: str) -> tuple[Cell, ...]:
     cells = []
     for part in (f"{start}{_APART}", start):
-        cells += [Cell(figures.get(f"{part}{name}"), digits=3) for name in _FIGURES]
+        for name in _FIGURES:
+            value, low, high = (figures.get(f"{part}{name}{end}") for end in ("", LOW, HIGH))
+            cells.append(Cell(value, low, high, digits=3))
         cells.append(Cell(figures.get(f"{part}n"), digits=0))
     return tuple(cells)

@@ -10,6 +10,7 @@ from depictqa.report.correlations import correlation_table
 from depictqa.report.folder import Plot
 from depictqa.report.identification import identification_table
 from depictqa.report.judges import judge_table
+from depictqa.report.just_noticeable import jnd_table
 from depictqa.report.published import method_name
 from depictqa.report.runs import Measured
 from depictqa.report.table import Cell, Column, Row, Table
@@ -29,6 +30,7 @@ def tables(measured: Sequence[Measured]) -> list[Table]:
         confidence_table(measured),
         text_table(measured),
         correlation_table(measured),
+        jnd_table(measured),
         results_table(measured),
     ]
     return [table for table in found if table is not None]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from depictqa.evaluation.evaluate import RESULTS
 from depictqa.evaluation.result import Result, read_results
-from depictqa.evaluation.score import FULL, NONE, score
+from depictqa.evaluation.score import FULL, NONE, Scores, score
 from depictqa.report.published import place
 from depictqa.sample import Task
 
@@ -98,6 +98,17 @@ def counts_note(measured: Iterable[Measured]) -> str:
         if one.num_errors or one.num_unparsed
     ]
     return f"{text}: {', '.join(named)}." if 0 < len(named) < len(measured) or len(named) > 1 else f"{text}."
+
+
+def counts_notes(measured: Iterable[Measured]) -> list[str]:
+    """`counts_note`, where the results themselves are at hand and not their figures alone."""
+    measured = list(measured)
+    return [counts_note(measured)] if any(one.results for one in measured) else []
+
+
+def of_scores(scores: Scores) -> list[Measured]:
+    """Figures without their results, for the tables of a run that was just scored."""
+    return [Measured("", benchmark, model, (), figures) for (benchmark, model), figures in scores.items()]
 
 
 def result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:

@@ -9,6 +9,7 @@ from depictqa.evaluation.vote_table import REFERENCE_WORDS, kinds, of_subset, su
 from depictqa.evaluation.votes import OVERALL, TWO_AFC
 from depictqa.report.correlations import has_correlations
 from depictqa.report.judges import judges_note
+from depictqa.report.just_noticeable import has_precision
 from depictqa.report.published import REFERENCES, SOURCE, TASKS, Published, method_name, place
 from depictqa.report.runs import Measured, counts_note
 from depictqa.report.table import MARK, Cell, Column, Row, Source, Table, percent
@@ -100,7 +101,7 @@ def _judges(ours: Sequence[Measured]) -> list[str]:
 
 def _is_elsewhere(one: Measured) -> bool:
     """Comparisons that have a table of their own."""
-    return bool(subsets_of(one.figures)) or has_correlations(one)
+    return bool(subsets_of(one.figures)) or has_correlations(one) or has_precision(one)
 
 
 def _rows(ours: Sequence[Measured]) -> Iterator[Row]:
