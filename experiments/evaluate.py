@@ -21,10 +21,14 @@ from depictqa.evaluation.runner import Progress, Runner
 from depictqa.evaluation.score import ERRORS, Scores, flat_metrics
 from depictqa.evaluation.table import results_table
 from depictqa.evaluation.vote_table import vote_tables
+from depictqa.report.correlations import correlation_table
+from depictqa.report.just_noticeable import jnd_table
+from depictqa.report.renderers.console import print_tables
+from depictqa.report.runs import of_scores
 from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
-from experiments.prepare import build_synthetic, missing_benchmark, open_data
+from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 
 TABLE_WIDTH = 120
@@ -83,7 +87,7 @@ def prepare_benchmarks(cfg: DictConfig) -> None:
     missing = [*missing_benchmark(cfg)]
     if missing:
         raise FileNotFoundError("; ".join(missing))
-    own_shards = cfg.evaluation.root is not None or (Path(cfg.paths.data) / SETTINGS).is_file()
+    own_shards = has_own_data(cfg) or (Path(cfg.paths.data) / SETTINGS).is_file()
     if cfg.scale.synthetic is not None and not own_shards:
         options = OmegaConf.to_container(cfg.scale.synthetic, resolve=True)
         build_synthetic(Path(cfg.paths.data), options)  # type: ignore[arg-type]
@@ -105,7 +109,7 @@ def _open(cfg: DictConfig) -> list[Answerer]:
     cfg.checkpoint = str(checkpoint_path(cfg))
     prepare_benchmarks(cfg)
     ours = our_answerer(open_model(cfg), cfg)
-    if chosen and cfg.evaluation.root is None:
+    if chosen and not has_own_data(cfg):
         _tell_other_data(Path(cfg.checkpoint), cfg.paths.data)
     return [ours, *others]
 
@@ -132,6 +136,8 @@ def _report(scores: Scores, cfg: DictConfig) -> dict[str, float]:
     console.print(results_table(scores, title=f"{cfg.evaluation.name} ({cfg.evaluation.split})"))
     for table in vote_tables(scores):
         console.print(table)
+    measured = of_scores(scores)
+    print_tables(console, [table for table in (correlation_table(measured), jnd_table(measured)) if table is not None])
     return flat_metrics(scores, cfg.evaluation.split)
 
 

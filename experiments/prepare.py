@@ -76,6 +76,11 @@ def missing_benchmark(cfg: DictConfig) -> Iterator[str]:
         yield f"evaluation={name} has no shards at {Path(root) / split} (evaluation.root; `{build}`)"
 
 
+def has_own_data(cfg: DictConfig) -> bool:
+    """Whether the benchmark is of shards or a raw dataset of its own, and not of the run's data."""
+    return cfg.evaluation.root is not None or "raw" in cfg.evaluation
+
+
 def benchmark_root(root: Path, split: str) -> Path:
     """`root`, or the folder in it where a build puts brief comparisons."""
     inner = root / "templated"

@@ -50,9 +50,10 @@ class Runner:
             return results
         if partial:
             partial.start(results)
+        told: set[str] = set()
         for start in range(len(results), len(samples), self.batch_size):
             indices = range(start, min(start + self.batch_size, len(samples)))
-            made = _batch(benchmark, answerer, samples, indices)
+            made = _batch(benchmark, answerer, samples, indices, told)
             if partial:
                 partial.add(made)
             results += made
@@ -88,7 +89,10 @@ def result_path(folder: Path, benchmark: str, answerer: str) -> Path:
     return Path(folder) / (f"{benchmark}.jsonl" if answerer == MODEL else f"{benchmark}.{answerer}.jsonl")
 
 
-def _batch(benchmark: Benchmark, answerer: Any, samples: Sequence[Sample], indices: Iterable[int]) -> list[Result]:
+def _batch(
+    benchmark: Benchmark, answerer: Any, samples: Sequence[Sample], indices: Iterable[int], told: set[str]
+) -> list[Result]:
+    """`told` is what has been said of images already: one may be in many samples."""
     opened: list[Sample] = []
     results: list[Result | None] = []
     for index in indices:
@@ -97,7 +101,9 @@ def _batch(benchmark: Benchmark, answerer: Any, samples: Sequence[Sample], indic
             results.append(None)
         except (ValueError, OSError) as error:
             said = " ".join(str(error).split())
-            logger.warning("%s (%s): %s", benchmark.name, answerer.name, said)
+            if said not in told:
+                logger.warning("%s (%s): %s", benchmark.name, answerer.name, said)
+                told.add(said)
             results.append(benchmark.unread(answerer, peek(samples, index), said))
     answered = iter(benchmark.ask(answerer, opened) if opened else ())
     return [next(answered) if result is None else result for result in results]

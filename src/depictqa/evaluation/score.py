@@ -41,7 +41,7 @@ def score(results: Sequence[Result]) -> dict[str, float]:
     triplet is asked about with and without its reference.
     """
     if has_opinions(results) or has_same_votes(results):
-        return _score_opinions(results)
+        return _score_opinions(results) | _errors(results)
     asked = [result for result in results if result.swap_of is None]
     metrics = _score_alike(asked) | _errors(results)
     for name, wanted in ((FULL, True), (NONE, False)):

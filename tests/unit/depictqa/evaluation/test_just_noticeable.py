@@ -60,8 +60,11 @@ def test_a_model_is_asked_in_both_orders(tokenizer_folder):
 def test_a_metric_measures_b_against_a():
     results = Runner().run(benchmark(), psnr())
     assert len(results) == 6 and all(r.full_reference and r.scores.keys() == {"a"} for r in results)
-    assert score(results)["jnd/overall/map"] == 1  # identical patches are nearest
-    assert results[0].scores["a"] == 200 > results[1].scores["a"]
+    distances = [-result.scores["a"] for result in results]
+    assert distances[0] == -200 < distances[1]  # identical patches are nearest
+    same = [sample.truth.same for sample in made()]
+    best = average_precision([0, 1, 0, 1, 0, 1], same)
+    assert score(results)["jnd/overall/map"] == pytest.approx(average_precision(distances, same)) == pytest.approx(best)
 
 
 def test_who_measures_no_distance_is_told_once_and_not_asked(caplog):
