@@ -158,7 +158,8 @@ def read_jnd(raw: Path, subsets: Sequence[str] = JND_SUBSETS) -> list[JndPair]:
     FileNotFoundError or ValueError where a folder or a pair's file is missing, or a subset is unknown.
     """
     pairs = []
-    base = next((place for place in (raw / "jnd" / "val", raw / "val") if place.is_dir()), raw / "jnd" / "val")
+    places = (raw / "jnd" / "val", raw / "val")
+    base = next((place for place in places if any((place / name / "same").is_dir() for name in subsets)), places[0])
     for subset in subsets:
         if subset not in JND_SUBSETS:
             raise ValueError(f"BAPPS JND subset '{subset}' unknown; choose from {', '.join(JND_SUBSETS)}")

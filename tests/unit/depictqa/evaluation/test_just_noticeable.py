@@ -63,8 +63,7 @@ def test_a_metric_measures_b_against_a():
     distances = [-result.scores["a"] for result in results]
     assert distances[0] == -200 < distances[1]  # identical patches are nearest
     same = [sample.truth.same for sample in made()]
-    best = average_precision([0, 1, 0, 1, 0, 1], same)
-    assert score(results)["jnd/overall/map"] == pytest.approx(average_precision(distances, same)) == pytest.approx(best)
+    assert score(results)["jnd/overall/map"] == pytest.approx(average_precision(distances, same))
 
 
 def test_who_measures_no_distance_is_told_once_and_not_asked(caplog):
