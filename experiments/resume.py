@@ -14,7 +14,7 @@ CHECKPOINT = "checkpoints/last.ckpt"
 FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs")
 
 
-ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_test", "evaluation")
+ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_test", "evaluation", "source", "raw")
 """What results depend on, so that those of a resumed evaluation belong together."""
 
 

@@ -16,10 +16,8 @@ _FIGURES = ("srcc", "plcc")
 _COLUMNS = (
     Column("SRCC", "per reference"),
     Column("PLCC", "per reference"),
-    Column("references", "per reference"),
     Column("SRCC", "whole set"),
     Column("PLCC", "whole set"),
-    Column("images", "whole set"),
 )
 _KINDS = {
     "bradley_terry_wins": "Bradley-Terry, wins",
@@ -27,8 +25,8 @@ _KINDS = {
 }
 _NOTES = (
     "SRCC: Spearman's rank correlation; PLCC: Pearson's after a four-parameter logistic fit; with 95 % bootstrap "
-    "intervals, which draw whole references where there are any. Per reference: the mean over the references, each "
-    "with its own images; not comparable with SRCC over the whole set, which stands beside it.",
+    "intervals, which draw whole references where there are any. Per reference: the mean over n references, each with "
+    "its own images; not comparable with SRCC over the whole set of n images, which stands beside it.",
 )
 _VOTE_NOTE = (
     "Of votes between all pairs of a reference's images, wins is the mean of 1 and 0, confidences that of the "
@@ -76,6 +74,6 @@ def _cells(figures: dict[str, float], start: str) -> tuple[Cell, ...]:
     for part in (f"{start}{_APART}", start):
         for name in _FIGURES:
             value, low, high = (figures.get(f"{part}{name}{end}") for end in ("", LOW, HIGH))
-            cells.append(Cell(value, low, high, digits=3))
-        cells.append(Cell(figures.get(f"{part}n"), digits=0))
+            n = figures.get(f"{part}n")
+            cells.append(Cell(value, low, high, None if n is None or value is None else round(n), digits=3))
     return tuple(cells)
