@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 
 from depictqa.evaluation.answerer import Reply
+from depictqa.evaluation.benchmark import reply_result
 from depictqa.evaluation.rated_images import LEVEL_QUESTION, RatedGroup, pairs
-from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result, Seen, make_result
 from depictqa.evaluation.swap import BothOrders, original_key
 from depictqa.metrics.accuracy import TIE
@@ -47,26 +47,13 @@ class AllPairs:
             replies = [self._of_group(answerer, sample, self._grades) for sample in samples]
         else:
             replies = answerer.answer(samples)
-        return [self._result(answerer, *both) for both in zip(samples, replies, strict=True)]
+        return [
+            reply_result(sample, self.name, answerer.name, reply, swap_of=original_key(sample.key))
+            for sample, reply in zip(samples, replies, strict=True)
+        ]
 
     def unread(self, answerer: Any, seen: Seen, error: str) -> Result:
         return make_result(seen, self.name, answerer.name, error=error, swap_of=original_key(seen.key))
-
-    def _result(self, answerer: Any, sample: Sample, reply: Reply) -> Result:
-        parsed, reason = reply.parsed, reply.reason
-        if parsed is None and reason is None:
-            parsed, reason = read_answer(sample.task, reply.text, sample.images)
-        return make_result(
-            sample,
-            self.name,
-            answerer.name,
-            reply.text,
-            confidence=reply.confidence,
-            scores=dict(reply.scores),
-            parsed=parsed,
-            reason=reason,
-            swap_of=original_key(sample.key),
-        )
 
     def _of_group(self, answerer: Any, sample: Sample, ask: Callable[..., Replies]) -> Reply:
         """The reply to one pair, from those to all pairs of its group, which are kept until another is asked about."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 
-from depictqa.evaluation.answerer import Answerer, ModelAnswerer
+from depictqa.evaluation.answerer import Answerer, ModelAnswerer, Reply
 from depictqa.evaluation.reading import read_answer
 from depictqa.evaluation.result import Result, Seen, make_result
 from depictqa.evaluation.swap import original_key
@@ -53,25 +53,10 @@ class Questions:
         return can and (seen.full_reference or not answerer.needs_reference)
 
     def ask(self, answerer: Answerer, samples: Sequence[Sample]) -> list[Result]:
-        results = []
-        for sample, reply in zip(samples, answerer.answer(samples), strict=True):
-            parsed, reason = reply.parsed, reply.reason
-            if parsed is None and reason is None:
-                parsed, reason = read_answer(sample.task, reply.text, sample.images)
-            results.append(
-                make_result(
-                    sample,
-                    self.name,
-                    answerer.name,
-                    reply.text,
-                    confidence=reply.confidence,
-                    scores=dict(reply.scores),
-                    parsed=parsed,
-                    reason=reason,
-                    **self._place(sample.key),
-                )
-            )
-        return results
+        return [
+            reply_result(sample, self.name, answerer.name, reply, **self._place(sample.key))
+            for sample, reply in zip(samples, answerer.answer(samples), strict=True)
+        ]
 
     def unread(self, answerer: Answerer, seen: Seen, error: str) -> Result:
         return make_result(seen, self.name, answerer.name, error=error, **self._place(seen.key))
@@ -103,6 +88,15 @@ class HeldOutLoss:
 
     def unread(self, answerer: ModelAnswerer, seen: Seen, error: str) -> Result:
         return make_result(seen, self.name, answerer.name, error=error)
+
+
+def reply_result(sample: Sample, benchmark: str, model: str, reply: Reply, **rest: Any) -> Result:
+    """What the reply itself leaves open, `parsed` or why not, is read from its words; `rest` are further fields."""
+    parsed, reason = reply.parsed, reply.reason
+    if parsed is None and reason is None:
+        parsed, reason = read_answer(sample.task, reply.text, sample.images)
+    said = {"confidence": reply.confidence, "scores": dict(reply.scores), "parsed": parsed, "reason": reason}
+    return make_result(sample, benchmark, model, reply.text, **said, **rest)
 
 
 class Subset(Sequence[Sample]):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
+from depictqa.evaluation.benchmark import reply_result
 from depictqa.evaluation.rated_images import LEVEL_QUESTION
 from depictqa.evaluation.result import Result, Seen, make_result
 from depictqa.evaluation.swap import BothOrders, original_key
@@ -46,17 +47,7 @@ class JustNoticeable:
     def ask(self, answerer: Any, samples: Sequence[Sample]) -> list[Result]:
         asked = answerer.choose if hasattr(answerer, "choose") else answerer.grade
         return [
-            make_result(
-                sample,
-                self.name,
-                answerer.name,
-                reply.text,
-                confidence=reply.confidence,
-                scores=dict(reply.scores),
-                parsed=reply.parsed,
-                reason=reply.reason,
-                **self._place(sample.key),
-            )
+            reply_result(sample, self.name, answerer.name, reply, **self._place(sample.key))
             for sample, reply in zip(samples, asked(samples), strict=True)
         ]
 

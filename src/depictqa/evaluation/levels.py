@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from depictqa.evaluation.benchmark import reply_result
 from depictqa.evaluation.rated_images import RatedGroup, singles
 from depictqa.evaluation.result import Result, Seen, make_result
 from depictqa.sample import Sample
@@ -31,16 +32,7 @@ class Levels:
 
     def ask(self, answerer: Any, samples: Sequence[Sample]) -> list[Result]:
         return [
-            make_result(
-                sample,
-                self.name,
-                answerer.name,
-                reply.text,
-                confidence=reply.confidence,
-                scores=dict(reply.scores),
-                parsed=reply.parsed,
-                reason=reply.reason,
-            )
+            reply_result(sample, self.name, answerer.name, reply)
             for sample, reply in zip(samples, answerer.grade(samples), strict=True)
         ]
 
