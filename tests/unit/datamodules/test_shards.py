@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from datamodules.indexed import IndexedShards
 from datamodules.records import Record
 from datamodules.shards import ShardWriter
 from depictqa.image import ImageGeometry
-from depictqa.sample import Slot, Task
+from depictqa.sample import Slot, Task, Truth
 
 
 def test_reads_back_every_sample_in_any_order(tmp_path, made):
@@ -48,7 +49,9 @@ def test_entry_tells_sizes_without_opening_the_tar(tmp_path, made):
     assert entry.task is Task.COMPARISON
     assert entry.slots == {Slot.REFERENCE: (20, 14), Slot.A: (20, 14), Slot.B: (20, 14)}
     assert entry.dialogue == made.pair.dialogue
-    assert list(read.entries()) == [read.entry(i) for i in range(len(read))]
+    assert entry.truth == made.pair.truth and entry.full_reference
+    without_truth = [replace(read.entry(i), truth=Truth()) for i in range(len(read))]
+    assert list(read.entries()) == without_truth
 
 
 def test_manifest_counts_hashes_and_names_references(tmp_path, made):
