@@ -91,14 +91,14 @@ def drill(server: ScriptedServer, folder: Path, num_items: int, num_parallel: in
     server.forget()
     server.script = lambda item, attempt: GOOD
     second = ask(server, folder, num_items, num_parallel)
-    unanswered = {f"item {result.key}" for result in first if (result.reason or "").startswith("failed")}
+    unanswered = {f"item {result.key}" for result in first if result.error}
     rows = []
     for fault in FAULTS:
         mine = [result for result in first if fault_of(f"item {result.key}") is fault]
         faults = sum(min(asked[f"item {one.key}"], len(fault.before)) for one in mine) + (
             len(mine) if fault.last is not GOOD else 0
         )
-        reasons = sorted({one.reason for one in mine if one.reason})
+        reasons = sorted({one.reason or one.error or "" for one in mine} - {""})
         answered = sum(one.parsed is not None for one in mine)
         rows.append([fault.kind, len(mine), faults, sum(asked[f"item {one.key}"] for one in mine), answered, *reasons])
     return {

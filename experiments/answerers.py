@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from depictqa.evaluation.answerer import MODEL, Answerer, ModelAnswerer
 from depictqa.sentence_embedding import SentenceEmbedder
+from experiments.checkpoints import check_accelerator
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -22,11 +23,13 @@ def open_others(cfg: DictConfig) -> list[Answerer]:
 
     They are light: each opens its model at its first question.
     """
+    _check_accelerators(cfg, "model_under_test", "baseline")
     return open_all([*_under_test(cfg), *(cfg.baseline or {}).values()])
 
 
 def open_baselines(cfg: DictConfig) -> list[Answerer]:
     """Those alone, as beside a model that was just trained."""
+    _check_accelerators(cfg, "baseline")
     return open_all(list((cfg.baseline or {}).values()))
 
 
@@ -60,6 +63,13 @@ def sentence_embedder(cfg: DictConfig) -> SentenceEmbedder | None:
     """For the confidence of long answers, where `evaluation.sentence_model` names one."""
     folder = cfg.evaluation.sentence_model
     return SentenceEmbedder(Path(folder)) if folder else None
+
+
+def _check_accelerators(cfg: DictConfig, *groups: str) -> None:
+    for group in groups:
+        for name, options in (cfg[group] or {}).items():
+            if options.get("accelerator") is not None:
+                check_accelerator(options.accelerator, f"{group}.{name}.accelerator")
 
 
 def _under_test(cfg: DictConfig) -> list[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,6 +54,8 @@ def user_message(error: BaseException) -> str | None:
     theirs = (ValueError, OSError, HydraException, OmegaConfBaseException)
     if not isinstance(error, theirs) and type(error).__name__ != "MisconfigurationException":
         return None
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        return _of_system(error)
     message = " ".join(str(error).split()) or type(error).__name__
     if "LexerNoViableAlt" in message or isinstance(error, OverrideParseException):
         return f"{message}; quote a value with spaces or signs twice: \"image='my photo.png'\""
@@ -60,6 +64,16 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         return f"{message}: {str(error.__cause__).splitlines()[0]}"
     return message
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, where, and what helps."""
+    where = f"'{error.filename}': " if error.filename else ""
+    helps = {
+        errno.ENOSPC: "free some space, then run the same command again",
+        errno.EDQUOT: "free some space, then run the same command again",
+    }
+    return f"{where}{str(error.strerror).lower()}; {helps.get(error.errno or 0, 'mend or choose another path')}"
 
 
 def _nearest(key: str) -> str:
@@ -76,6 +90,20 @@ def _nearest(key: str) -> str:
 
     close = difflib.get_close_matches(key, names(OmegaConf.structured(RunConfig), ""), n=1, cutoff=0.8)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does, with exit code 143, so that what it does on its way out is done."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(143)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

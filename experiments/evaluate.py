@@ -28,7 +28,8 @@ from depictqa.report.runs import of_scores
 from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
-from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
+from experiments.console import terminating
+from experiments.prepare import build_synthetic, check_numbers, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 
 TABLE_WIDTH = 120
@@ -53,7 +54,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
         answerers = _open(cfg)
         _save_config(cfg, folder)
         try:
-            metrics = evaluate(answerers, cfg, folder, resume=cfg.resume is not None)
+            with terminating():
+                metrics = evaluate(answerers, cfg, folder, resume=cfg.resume is not None)
         except BaseException:
             if any((folder / RESULTS).glob("*")):
                 print(f"what is answered is kept; go on with program=evaluate resume={folder}", flush=True)
@@ -83,7 +85,9 @@ def held_out(cfg: DictConfig) -> list[Benchmark]:
 
 
 def prepare_benchmarks(cfg: DictConfig) -> None:
-    """FileNotFoundError where shards are missing; embedded data that are not there are built."""
+    """FileNotFoundError where shards are missing, ValueError for numbers that cannot be; embedded data that are not
+    there are built."""
+    check_numbers(cfg)
     missing = [*missing_benchmark(cfg)]
     if missing:
         raise FileNotFoundError("; ".join(missing))
@@ -101,6 +105,7 @@ def exit_if_unread(metrics: Mapping[str, float]) -> None:
 
 def _open(cfg: DictConfig) -> list[Answerer]:
     """What is missing is said before a large model is read; `checkpoint` becomes the model that is chosen."""
+    check_numbers(cfg)
     others = open_others(cfg)
     if not asks_ours(cfg):
         prepare_benchmarks(cfg)
@@ -125,8 +130,11 @@ def _tell_other_data(checkpoint: Path, data: str) -> None:
 
 
 def _save_config(cfg: DictConfig, folder: Path) -> None:
+    """The same whether it was resumed or not."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    saved = cfg.copy()
+    saved.resume = None
+    write_whole(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
 
 
 def _report(scores: Scores, cfg: DictConfig) -> dict[str, float]:

@@ -24,5 +24,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             print(f"{len(benchmark.samples):6} questions  {path}")
             written[benchmark.name] = float(len(benchmark.samples))
     if not written:
-        raise ValueError(f"evaluation={cfg.evaluation.name} asks no questions in words (evaluation)")
+        raise ValueError(
+            f"evaluation={cfg.evaluation.name} has no questions that are written; choose held_out or bapps (evaluation)"
+        )
     return written

@@ -62,7 +62,8 @@ def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
     for name in needed:
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"cannot resume {folder}: it has no {name}; give the folder of a run that was cut short"
+                f"cannot resume {folder}: it has no {name}; give the folder of a run that was cut short (one that was "
+                "cut before it began is started again)"
             )
     saved = OmegaConf.load(folder / "config.yaml")
     assert isinstance(saved, DictConfig)

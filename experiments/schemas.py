@@ -206,6 +206,7 @@ class VisionLanguageConfig:
     batch_size: int = 8
     dtype: str = "auto"
     accelerator: str = "${trainer.accelerator}"
+    group: str | None = None  # what messages call these options
 
 
 @dataclass
@@ -215,6 +216,7 @@ class AnswersConfig:
     _target_: str = "depictqa.baselines.answers.Answers"
     name: str | None = None
     path: str | None = None
+    group: str | None = None  # what messages call these options
 
 
 @dataclass

@@ -42,15 +42,16 @@ class Answers:
     """Whole result lines, or lines of `key` and `prediction` with `task`, `full_reference`, `model`, `confidence` where
     they are known. `path` is such a file or a folder of `*.jsonl`; they are read at first use.
 
-    Only the words count, what they mean is read anew. A sample without a line has a reply with the reason, and counts
-    as not parsed. `name` is the row's; without it the lines' `model`, else the file's name.
+    Only the words count, what they mean is read anew. A sample without a line has a reply with that error. `name` is
+    the row's; without it the lines' `model`, else the file's name. `group` is what messages call the options.
     """
 
     needs_reference: ClassVar[bool] = False
 
-    def __init__(self, path: str | Path | None, name: str | None = None) -> None:
+    def __init__(self, path: str | Path | None, name: str | None = None, group: str | None = None) -> None:
         self.path = path
         self.given_name = name
+        self.group = group or f"baseline.{name or 'answers'}"
 
     def check(self) -> None:
         """One line where the file is not there, or a line of it is none."""
@@ -63,8 +64,7 @@ class Answers:
         models = sorted({answer.model for answers in self.by_key.values() for answer in answers if answer.model})
         if len(models) > 1 or models == [MODEL]:
             raise ValueError(
-                f"answers '{self.path}' are of {', '.join(models)}; "
-                "say what the row is called (baseline.answers.name=NAME)"
+                f"answers '{self.path}' are of {', '.join(models)}; say what the row is called ({self.group}.name=NAME)"
             )
         return models[0] if models else Path(str(self.path)).stem
 
@@ -78,9 +78,9 @@ class Answers:
     def by_key(self) -> dict[str, list[Answer]]:
         row = self.given_name or "answers"
         if self.path is None:
-            raise ValueError(f"baseline '{row}' needs a file: path=FILE_OR_DIR or baseline.{row}.path=FILE_OR_DIR")
+            raise ValueError(f"baseline '{row}' needs a file: path=FILE_OR_DIR or {self.group}.path=FILE_OR_DIR")
         found: dict[str, list[Answer]] = {}
-        for answer in _read(Path(self.path).expanduser(), row):
+        for answer in _read(Path(self.path).expanduser(), row, self.group):
             alike = found.setdefault(answer.key, [])
             for other in alike:
                 if other.task == answer.task and other.full_reference == answer.full_reference:
@@ -103,7 +103,7 @@ class Answers:
                 f"'{next(iter(self.by_key))}') is among the {len(seen)} asked for (such as '{seen[0][0].key}')"
             )
         if answered < len(seen):
-            logger.warning("%s: %d of %d samples have no answer, and count as wrong", self.name,
+            logger.warning("%s: %d of %d samples have no answer", self.name,
                            len(seen) - answered, len(seen))  # fmt: skip
         unknown = sorted(set(self.by_key) - {one.key for one, _ in seen})
         if unknown:
@@ -116,7 +116,7 @@ class Answers:
     def _reply(self, sample: Sample) -> Reply:
         answer = self._find(sample.key, sample.task, sample.full_reference)
         if answer is None:
-            return Reply("", reason=MISSING)
+            return Reply("", error=MISSING)
         asked = without_marker(sample.dialogue[-1].question)
         if answer.question is not None and without_marker(answer.question) != asked:
             raise ValueError(
@@ -129,24 +129,23 @@ class Answers:
         return next((one for one in self.by_key.get(key, ()) if one.fits(task, full_reference)), None)
 
 
-def _read(path: Path, row: str) -> Iterator[Answer]:
+def _read(path: Path, row: str, group: str) -> Iterator[Answer]:
     files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
     if not files or not path.exists():
         what = "no *.jsonl in folder" if path.is_dir() else "no file or folder"
-        raise FileNotFoundError(
-            f"baseline '{row}': {what} '{path}' (path=FILE_OR_DIR or baseline.{row}.path=FILE_OR_DIR)"
-        )
+        raise FileNotFoundError(f"baseline '{row}': {what} '{path}' (path=FILE_OR_DIR or {group}.path=FILE_OR_DIR)")
     for file in files:
         try:
-            lines = file.read_text(encoding="utf-8").split("\n")
+            lines = file.read_text(encoding="utf-8-sig").split("\n")
         except UnicodeDecodeError as error:
             raise ValueError(f"answers '{file}' are no UTF-8 text; write them again") from error
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _parse(line, f"answers '{file}', line {number}")
+            if line.strip() and (answer := _parse(line, f"answers '{file}', line {number}")) is not None:
+                yield answer
 
 
-def _parse(line: str, place: str) -> Answer:
+def _parse(line: str, place: str) -> Answer | None:
+    """None for a result with an error: that is no answer."""
     try:
         record: Any = json.loads(line)
     except ValueError as error:
@@ -165,5 +164,7 @@ def _parse(line: str, place: str) -> Answer:
         Result.from_line(json.dumps(whole | record))  # the one rule of what each field may hold
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error
+    if record.get("error") is not None:
+        return None
     kept = ("key", "prediction", "task", "full_reference", "model", "question", "confidence")
     return Answer(**{name: record[name] for name in kept if name in record}, place=place)

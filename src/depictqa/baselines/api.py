@@ -27,9 +27,9 @@ class ApiModel:
     asked for log-probabilities; where it tells them, confidence is the mean probability of the answer's tokens. The
     others are settings of `depictqa.chat.llm.Llm`, `cache` a folder; `group` is what messages call them.
 
-    A refusal, an empty answer and none after all retries are replies with the reason. What is cut off at the limit of
-    tokens is read as it stands, as that of any other model is. Answers are kept in the cache as they come in, so that
-    an evaluation that was cut asks nothing twice.
+    A refusal and an empty answer are replies with the reason, none after all retries one with an error. What is cut off
+    at the limit of tokens is read as it stands, as that of any other model is. Answers are kept in the cache as they
+    come in, so that an evaluation that was cut asks nothing twice.
     """
 
     needs_reference: ClassVar[bool] = False
@@ -92,6 +92,8 @@ class ApiModel:
     def _reply(self, sample: Sample, reply: replies.Reply) -> Reply:
         from depictqa.chat.replies import DECLINES, Outcome
 
+        if reply.outcome is Outcome.FAILED:
+            return Reply("", error=f"{reply.outcome}: {reply.reason}")
         reason = None if reply.outcome is Outcome.WRITTEN else f"{reply.outcome}: {reply.reason}"
         # "I am unable to see a difference" begins like a refusal and is none
         if reply.reason == DECLINES and read_answer(sample.task, reply.text, sample.images)[0] is not None:

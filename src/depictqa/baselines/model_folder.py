@@ -9,25 +9,27 @@ from pathlib import Path
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
-def find_model(path: str, owner: str) -> Path:
-    """The folder of a model's files; `path` is one, or a hub id, whose missing files are downloaded.
+def find_model(path: str, owner: str, group: str | None = None) -> Path:
+    """The folder of a model's files; `path` is one, or a hub id, whose missing files are downloaded. `group` is the
+    options' own, by default that of the baseline `owner`.
 
     FileNotFoundError in one line: what is missing, where it was looked for, and the key that takes a folder.
     """
+    group = group or f"baseline.{owner}"
     folder = Path(path).expanduser()
     if folder.is_dir():
         if lacking := _lacking(folder):
             raise FileNotFoundError(
                 f"baseline '{owner}': folder '{path}' has no {lacking}; name a folder with a whole transformers model "
-                f"(baseline.{owner}.path=DIR)"
+                f"({group}.path=DIR)"
             )
         return folder
     if path.startswith(("/", ".", "~")) or path.count("/") != 1:
-        raise FileNotFoundError(f"baseline '{owner}': no folder '{path}'; give one (baseline.{owner}.path=DIR)")
-    return _from_hub(path, owner)
+        raise FileNotFoundError(f"baseline '{owner}': no folder '{path}'; give one ({group}.path=DIR)")
+    return _from_hub(path, owner, group)
 
 
-def _from_hub(hub_id: str, owner: str) -> Path:
+def _from_hub(hub_id: str, owner: str, group: str) -> Path:
     from httpx import HTTPError
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -52,7 +54,7 @@ def _from_hub(hub_id: str, owner: str) -> Path:
             failure = " ".join(str(error).split())[:200] or type(error).__name__
     raise FileNotFoundError(
         f"baseline '{owner}': model '{hub_id}' was looked for in {constants.HF_HUB_CACHE} and cannot be downloaded "
-        f"({failure}); give its folder (baseline.{owner}.path=DIR)"
+        f"({failure}); give its folder ({group}.path=DIR)"
     )
 
 

@@ -42,30 +42,36 @@ class VisionLanguage:
     batch_size: int = 8
     dtype: str = "auto"
     accelerator: str = "auto"
+    group: str | None = None
     needs_reference: ClassVar[bool] = False
     tasks: ClassVar[frozenset[Task] | None] = None
     _largest: int | None = field(default=None, init=False, repr=False)
 
+    @property
+    def _group(self) -> str:
+        """The options' own, in messages."""
+        return self.group or f"baseline.{self.name}"
+
     def check(self) -> None:
         """One line, before anything long runs, where an option is wrong, or no model of images and text is there."""
-        check_layout(self.layout, self.name, f"baseline.{self.name}")
+        check_layout(self.layout, self.name, self._group)
         if self.dtype != "auto" and not isinstance(getattr(torch, self.dtype, None), torch.dtype):
             raise ValueError(
-                f"baseline '{self.name}' has no dtype '{self.dtype}' (baseline.{self.name}.dtype); "
+                f"baseline '{self.name}' has no dtype '{self.dtype}' ({self._group}.dtype); "
                 "known: auto, float32, bfloat16, float16"
             )
         if self.template is not None and not all(key in self.template for key in ("{images}", "{question}")):
             raise ValueError(
                 f"baseline '{self.name}': the template '{self.template}' lacks {{images}} or {{question}} "
-                f"(baseline.{self.name}.template)"
+                f"({self._group}.template)"
             )
         _ = self.processor
 
     @cached_property
     def folder(self) -> Any:
         if not self.path:
-            raise ValueError(f"baseline '{self.name}' needs a model: baseline.{self.name}.path=DIR_OR_HUB_ID")
-        return find_model(self.path, self.name)
+            raise ValueError(f"baseline '{self.name}' needs a model: {self._group}.path=DIR_OR_HUB_ID")
+        return find_model(self.path, self.name, self._group)
 
     @cached_property
     def device(self) -> torch.device:
@@ -86,7 +92,7 @@ class VisionLanguage:
         if self.template is None and not processor.chat_template:
             raise ValueError(
                 f"baseline '{self.name}': '{self.path}' has no chat template; give one "
-                f"(baseline.{self.name}.template='USER: {{images}}{{question}} ASSISTANT:')"
+                f"({self._group}.template='USER: {{images}}{{question}} ASSISTANT:')"
             )
         tokenizer.padding_side = "left"
         if tokenizer.pad_token is None:

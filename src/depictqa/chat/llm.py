@@ -27,6 +27,7 @@ MAX_BACKOFF = 60.0  # seconds between two attempts that we choose ourselves
 MAX_WAIT = 300.0  # seconds that a server may ask us to wait; beyond, the run stops
 MAX_FAILED_IN_ROW = 20  # items, after which nothing more is to be expected
 PASSING_STATUS = (408, 409, 425, 429)  # and all from 500
+OF_ONE_QUESTION = (400, 413, 422)  # once others are answered, or where a picture may be to blame
 NO_CREDIT = ("insufficient_quota", "billing_hard_limit_reached")
 FILTERED = ("content_filter", "content_policy_violation")
 
@@ -41,6 +42,10 @@ class _PassingFault(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
+
+
+class _NoAnswer(Exception):
+    """This question will get none, others may."""
 
 
 class Llm:
@@ -96,6 +101,7 @@ class Llm:
         self._failed_in_row = 0
         self._lock = threading.Lock()
         self._reached = False  # whether anything has ever answered at the address
+        self._answered = False  # whether a question has been
 
     def __enter__(self) -> Llm:
         return self
@@ -147,6 +153,8 @@ class Llm:
             if not self.budget.can_be_kept(reply):
                 raise Unusable(f"{self.base_url} does not count tokens, so that no cost cap can be kept; "
                                f"leave it out ({self.group}.max_cost)")  # fmt: skip
+        except _NoAnswer as fault:
+            reply = Reply(Outcome.FAILED, reason=str(fault))
         except _PassingFault as fault:
             if not self._reached:
                 self.pace.stop()
@@ -194,7 +202,9 @@ class Llm:
                 **temperature,
             )
             self._reached = True
-            return read_reply(self._redact(answer.http_response.text), self.group, self.keeps_cut_off)
+            reply = read_reply(self._redact(answer.http_response.text), self.group, self.keeps_cut_off)
+            self._answered = True
+            return reply
         except self._errors.APITimeoutError:
             self._reached = True
             raise _PassingFault(f"no answer within {self.timeout:g} s ({self.group}.timeout)") from None
@@ -205,10 +215,10 @@ class Llm:
             raise _PassingFault(str(error)) from None
         except self._errors.APIStatusError as error:
             self._reached = True
-            return self._after_status(error)
+            return self._after_status(error, bool(question.pictures))
 
-    def _after_status(self, error: Any) -> Reply:
-        """A refusal, where the status says that; else raises _PassingFault or Unusable."""
+    def _after_status(self, error: Any, with_pictures: bool) -> Reply:
+        """A refusal, where the status says that; else raises _PassingFault, _NoAnswer or Unusable."""
         status, code = error.status_code, getattr(error, "code", None)
         said = re.sub(r"^Error code: \d+ - ", "", self._redact(" ".join(str(error.message).split())))[:300]
         if status == 400 and code in FILTERED:
@@ -222,6 +232,8 @@ class Llm:
             if status == 429 and wait is not None:
                 self.pace.hold(wait)
             raise _PassingFault(f"{status}: {said}", wait)
+        if status in OF_ONE_QUESTION and (self._answered or with_pictures):
+            raise _NoAnswer(f"{self.base_url} does not take this question ({status}: {said})") from None
         raise Unusable(self._remedy(status, said)) from None
 
     def _remedy(self, status: int, said: str) -> str:

@@ -31,7 +31,8 @@ class Reply:
     """An answer to one sample. `scores` are by slot, larger is better.
 
     An answerer without words of its own states in `parsed` what it means, or in `reason` why it cannot
-    answer; left open, both are read from `text`.
+    answer; left open, both are read from `text`. `error` says why there is no answer though there might be: a request
+    that failed, a line that is not there. It is asked for again when the evaluation is resumed.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Reply:
     scores: Mapping[str, float] = field(default_factory=dict)
     parsed: Any = None
     reason: str | None = None
+    error: str | None = None
 
 
 class Answerer(Protocol):

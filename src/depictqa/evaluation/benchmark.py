@@ -93,6 +93,8 @@ class HeldOutLoss:
 def reply_result(sample: Sample, benchmark: str, model: str, reply: Reply, **rest: Any) -> Result:
     """What the reply itself leaves open, `parsed` or why not, is read from its words; `rest` are further fields."""
     parsed, reason = reply.parsed, reply.reason
+    if reply.error is not None:
+        return make_result(sample, benchmark, model, error=reply.error, **rest)
     if parsed is None and reason is None:
         parsed, reason = read_answer(sample.task, reply.text, sample.images)
     said = {"confidence": reply.confidence, "scores": dict(reply.scores), "parsed": parsed, "reason": reason}

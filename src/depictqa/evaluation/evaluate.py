@@ -24,7 +24,9 @@ def evaluate(benchmarks: Sequence[Benchmark], answerers: Sequence[Answerer], run
             results += runner.run(benchmark, answerer)
     if not results:
         names = ", ".join(answerer.name for answerer in answerers) or "nobody (give model_under_test= or baseline=)"
-        raise ValueError(f"nothing to ask {names} of {', '.join(benchmark.name for benchmark in benchmarks)}")
+        asked = ", ".join(benchmark.name for benchmark in benchmarks)
+        why = "score metrics compare, most of them beside a reference, and not everyone can do all"
+        raise ValueError(f"nothing to ask {names} of {asked}: {why}; choose others (baseline, model_under_test)")
     return score_all(results)
 
 

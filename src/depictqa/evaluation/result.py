@@ -37,7 +37,8 @@ class Seen(Protocol):
 @dataclass(frozen=True)
 class Result:
     """`parsed` is what was read from `prediction` (its form is the benchmark's), or None with the `reason`
-    why not. `error` says which image could not be read, so that nothing was asked.
+    why not. `error` says why there is no answer that might have been: an image that cannot be read, a request that
+    failed.
 
     `confidence` in 0..1; `loss` is the mean over the target's tokens; `scores` are a score metric's values by
     slot (larger is better); `truth` is `Truth` as plain JSON. `subset` is the part of the benchmark that is
@@ -89,6 +90,10 @@ class Result:
         for name, value in record.items():
             if not _TYPES[name](value):
                 raise ValueError(f"has a field '{name}' of the wrong type, {type(value).__name__}")
+        if not 0 <= (record.get("confidence") or 0) <= 1:
+            raise ValueError(f"has a confidence of {record['confidence']}, outside 0..1")
+        if record.get("truth", {}).get("better", Slot.A) not in (Slot.A, Slot.B):
+            raise ValueError(f"has a better image '{record['truth']['better']}' in its truth; known: a, b")
         if record["task"] not in list(Task):
             raise ValueError(f"has an unknown task '{record['task']}'; known: {', '.join(Task)}")
         return cls(**{**record, "task": Task(record["task"])})

@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 class Runner:
     """Results go to `folder`, where there is one: `<benchmark>.jsonl` (the model under test) or
     `<benchmark>.<name>.jsonl` (any other answerer), batch by batch to a file beside it that is renamed when all are
-    there. With `resume` those of an earlier run are kept.
+    there. With `resume` those of an earlier run are kept, but for those with an `error`, which are asked again.
 
     A sample whose images cannot be opened has a result with the `error`, and the others of its batch are asked.
     """
@@ -37,7 +37,7 @@ class Runner:
     def run(self, benchmark: Benchmark, answerer: Any) -> list[Result]:
         """Results in the order of the samples; none, and no file, where the answerer cannot be asked about any.
 
-        ValueError where not one sample can be opened, and where what is resumed is of other samples.
+        ValueError where not one sample has an answer, and where what is resumed is of other samples.
         """
         samples = _asked(benchmark, answerer)
         if not len(samples):
@@ -46,11 +46,16 @@ class Runner:
             answerer.cover(samples)
         partial = PartialResults(result_path(self.folder, benchmark.name, answerer.name)) if self.folder else None
         results, finished = self._kept(partial, samples) if partial and self.resume else ([], False)
-        if finished:
+        lacking = [number for number, result in enumerate(results) if result.error is not None]
+        if finished and not lacking:
             return results
+        told: set[str] = set()
+        for first in range(0, len(lacking), self.batch_size):
+            again = lacking[first : first + self.batch_size]
+            for number, result in zip(again, _batch(benchmark, answerer, samples, again, told), strict=True):
+                results[number] = result
         if partial:
             partial.start(results)
-        told: set[str] = set()
         for start in range(len(results), len(samples), self.batch_size):
             indices = range(start, min(start + self.batch_size, len(samples)))
             made = _batch(benchmark, answerer, samples, indices, told)
@@ -60,7 +65,8 @@ class Runner:
             if self.progress:
                 self.progress(f"{benchmark.name} ({answerer.name})", len(results), len(samples))
         if all(result.error is not None for result in results):
-            raise ValueError(f"none of {benchmark.name}'s {len(results)} samples can be read; {results[0].error}")
+            what = f"none of the {len(results)} samples of {benchmark.name} has an answer by {answerer.name}"
+            raise ValueError(f"{what}: {results[0].error}")
         if partial:
             partial.finish()
         return results

@@ -81,7 +81,10 @@ def _foot(scores: Scores) -> Iterator[str]:
         if ERRORS in values and benchmark != "loss"
     ]
     if unread:
-        yield f"Could not be read, and count as wrong: {', '.join(unread)}; the results name each (error)."
+        yield (
+            f"Without an answer: {', '.join(unread)}. An image could not be read, or a request failed: the results say "
+            "which (error). Where right and wrong are counted these are wrong; correlations leave them out."
+        )
 
 
 def _words(name: str) -> str:

@@ -122,9 +122,10 @@ def has_scores(result: Result) -> bool:
 
 
 def _pairs(results: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Results of one pair in both orders."""
+    """Results of one pair in both orders, where there are answers to both."""
     asked = {result.key: result for result in results if result.swap_of is None}
-    return [(asked[r.swap_of], r) for r in results if r.swap_of is not None and r.swap_of in asked]
+    both = [(asked[r.swap_of], r) for r in results if r.swap_of is not None and r.swap_of in asked]
+    return [(first, second) for first, second in both if first.error is None and second.error is None]
 
 
 def _is_same(first: str | None, second: str | None) -> bool:

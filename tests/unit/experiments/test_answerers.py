@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.answerers import open_baselines
+from experiments.answerers import open_baselines, open_others
+from experiments.prepare import check_numbers
 
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -52,3 +53,37 @@ def test_all_that_is_missing_is_said_before_anything_runs(tmp_path, monkeypatch)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(FileNotFoundError, match="alexnet.*vgg16.*PieAPP"):
         opened("baseline=[psnr,lpips,dists,pieapp]")
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("run", list(overrides))
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["evaluation.batch_size=0", "evaluation.max_new_tokens=-4", "evaluation.limit=0", "baseline.psnr.batch_size=-1"],
+)
+def test_numbers_that_cannot_be_are_said_with_their_keys(word):
+    with pytest.raises(ValueError, match=f"{word.split('=')[0]} is {word.split('=')[1]}; give at least 1"):
+        check_numbers(composed(word))
+    check_numbers(composed("evaluation.limit=1"))
+
+
+def test_a_gpu_that_is_not_there_and_a_word_that_is_none(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ValueError, match=r"baseline\.psnr\.accelerator=gpu, but torch sees no GPU here"):
+        opened("baseline=psnr", "baseline.psnr.accelerator=gpu")
+    with pytest.raises(ValueError, match="accelerator 'tpu' unknown; choose auto, cpu, gpu, cuda"):
+        opened("baseline=psnr", "baseline.psnr.accelerator=tpu")
+
+
+def test_a_model_under_test_names_its_own_keys():
+    for name in ("transformers", "answers"):
+        with pytest.raises(ValueError, match=rf"model_under_test\.{name}\.path"):
+            open_others(composed(f"model_under_test={name}", "baseline=[]"))
+
+
+def test_two_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two answerers are called 'psnr'"):
+        open_others(composed("baseline=[psnr,ssim]", "baseline.ssim._target_=depictqa.baselines.pixel.psnr"))

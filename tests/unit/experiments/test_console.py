@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from hydra.errors import InstantiationException
 
-from experiments.console import one_line_errors
+from experiments.console import one_line_errors, terminating, user_message
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -89,3 +93,22 @@ def test_help_and_config_load_no_heavy_library(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", check, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.stderr == "[]\n"
         assert "full_mix" in done.stdout or "name: train" in done.stdout
+
+
+def test_what_the_system_refuses_names_the_place_and_what_helps():
+    full = OSError(errno.ENOSPC, "No space left on device", "/out/report.md")
+    said = "'/out/report.md': no space left on device; free some space, then run the same command again"
+    assert user_message(full) == said
+    assert user_message(NotADirectoryError(errno.ENOTDIR, "Not a directory", "a/b")).endswith("choose another path")
+    assert user_message(FileNotFoundError("checkpoint 'x' not found; give one")) == "checkpoint 'x' not found; give one"
+
+
+def test_a_terminated_block_is_left_in_order():
+    left = []
+    with pytest.raises(SystemExit) as stop, terminating():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            left.append(True)
+    assert stop.value.code == 143 and left and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

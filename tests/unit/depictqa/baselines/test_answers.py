@@ -70,7 +70,7 @@ def test_what_has_no_answer_counts_as_wrong_and_is_told(tmp_path: Path, caplog: 
     assert "2 of 3 samples have no answer" in caplog.text
     assert "1 keys are not asked for, such as '?'" in caplog.text
     first, second, _ = Questions("comparison", samples).ask(answerer, samples)
-    assert (first.parsed, first.reason, first.prediction) == (None, MISSING, "")
+    assert (first.parsed, first.error, first.prediction) == (None, MISSING, "")
     assert second.parsed == {"better": "a"}
 
 

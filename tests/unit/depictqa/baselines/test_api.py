@@ -59,7 +59,18 @@ def test_failures_to_answer_are_replies_with_the_reason(api, make, tmp_path) -> 
     ]  # fmt: skip
     api.script = lambda item, attempt: said[int(item.split()[1])][0]
     replies = model(api, tmp_path).answer([item(number) for number in range(len(said))])
-    assert [(reply.text, reply.reason) for reply in replies] == [one[1:] for one in said]
+    assert [(reply.text, reply.reason or reply.error) for reply in replies] == [one[1:] for one in said]
+    assert [number for number, reply in enumerate(replies) if reply.error] == [5]
+
+
+def test_a_question_that_the_server_does_not_take_is_an_error_of_that_one(api, make, tmp_path) -> None:
+    refused = make.failure(413, "picture too large")
+    api.script = lambda item, attempt: refused if item.split()[1] == "1" else make.message("Image B.")
+    replies = model(api, tmp_path).answer([item(number) for number in range(3)])
+    assert [reply.text for reply in replies] == ["Image B.", "", "Image B."]
+    assert "does not take this question (413: picture too large)" in replies[1].error
+    api.script = lambda item, attempt: make.message("Image A.")
+    assert [reply.text for reply in model(api, tmp_path).answer([item(1)])] == ["Image A."]  # was not kept
 
 
 def test_confidence_is_what_the_server_tells_where_it_is_asked(api, make, tmp_path) -> None:

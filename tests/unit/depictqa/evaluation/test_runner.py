@@ -139,10 +139,26 @@ def test_a_benchmark_of_which_nothing_can_be_read_stops(tmp_path):
         def entry(self, index):
             return list.__getitem__(self, index)
 
-    with pytest.raises(ValueError, match="none of comparison's 2 samples can be read; disk 0 is gone"):
+    with pytest.raises(ValueError, match="none of the 2 samples of comparison has an answer.*: disk 0 is gone"):
         Runner(tmp_path).run(Questions("comparison", Broken(pairs(2))), Counting())
 
 
 def test_nothing_to_ask_is_said(tmp_path):
     with pytest.raises(ValueError, match="nothing to ask psnr of comparison"):
         evaluate([Questions("comparison", pairs(1))], [psnr()], Runner(tmp_path))
+
+
+def test_what_had_no_answer_is_asked_again_where_it_goes_on(tmp_path):
+    class Failing(Counting):
+        def answer(self, samples):
+            return [
+                Reply("", error="failed: 500") if sample.key in ("k1", "k4") else reply
+                for sample, reply in zip(samples, super().answer(samples), strict=True)
+            ]
+
+    benchmark, runner = Questions("comparison", pairs(5)), Runner(tmp_path, batch_size=2, resume=True)
+    first = runner.run(benchmark, Failing())
+    assert [result.key for result in first if result.error] == ["k1", "k4"] and score(first)["accuracy"] == 0.6
+    again = Counting()
+    assert runner.run(benchmark, again) == Runner().run(benchmark, Counting()) and again.asked == ["k1", "k4"]
+    assert not any(result.error for result in read_results(tmp_path / "comparison.counting.jsonl"))
