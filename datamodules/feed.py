@@ -139,7 +139,7 @@ class Feed:
     def val_loader(self) -> HeldOutLoader:
         samples, lengths, _ = self._open("val")
         packed = self.packing != "none"
-        length = self.plan.pack_length if packed else None
+        length = self._plan.pack_length if self._plan is not None else None
         if length is not None and int(lengths.whole.max()) > length:
             length = None  # held-out samples are few: rather another graph than none of them
         batches = HeldOut(

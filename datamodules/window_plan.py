@@ -1,7 +1,7 @@
 """Steps of full packs: samples are packed by windows of draws, and a step takes a number of packs, not of samples.
 
-As `datamodules.plan.Plan` in all that a loader asks for; the price of full packs is that steps differ a little in their
-number of samples (their loss stays the mean over them), and that packs hold streams of like length.
+As `datamodules.plan.Plan` in all that a loader asks for. The price of full packs is that steps differ a little in their
+number of samples; their loss stays the mean over them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import islice
 
 import numpy as np
 
-from datamodules.packing import WINDOW, first_fit, packing_efficiency, windows
+from datamodules.packing import WINDOW, even_packs, packing_efficiency, windows
 from datamodules.plan import Draw, count_draws, epoch_order, fingerprint
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class WindowPlan:
         assert self.pack_length is not None
         packs: list[np.ndarray] = []
         for part in windows(len(lengths), self.window):
-            packs += [pack + part.start for pack in first_fit(lengths[part], self.pack_length)]
+            packs += [pack + part.start for pack in even_packs(lengths[part], self.pack_length)]
         return packs
 
     def _fit(self, lengths: np.ndarray) -> tuple[int, int]:

@@ -93,14 +93,14 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
 def accelerate(cfg: DictConfig, model: Any) -> None:
     """What changes speed and memory alone: compiled layers, and activations that are not kept."""
     options = cfg.trainer
-    if options.recompute is not None:
-        if options.recompute < 1:
-            raise ValueError(f"trainer.recompute is {options.recompute}; give a whole number of at least 1, or null")
-        model.language.recompute(options.recompute)
     if options.compile:
         if cfg.data.packing == "none":
             raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
         model.language.compile_layers()
+    if options.recompute is not None:
+        if options.recompute < 1:
+            raise ValueError(f"trainer.recompute is {options.recompute}; give a whole number of at least 1, or null")
+        model.language.recompute(options.recompute)
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> Any:

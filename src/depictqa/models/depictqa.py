@@ -104,8 +104,9 @@ class DepictQA(nn.Module):
             return embeds
         features = [self.projector(self.vision(pixels)).flatten(0, 1) for pixels in batch.pixels]
         rows = torch.cat(features)[batch.image_rows].to(embeds.dtype)
-        flat = embeds.flatten(0, 1).index_put((batch.image_positions,), rows)
-        return flat.view_as(embeds)
+        width = embeds.shape[1]
+        # Not on a flattened view: a compiled layer tells views and other tensors apart.
+        return embeds.index_put((batch.image_positions // width, batch.image_positions % width), rows)
 
     def forward(self, batch: Batch) -> Prediction:
         """Logits at the positions before each supervised token, with that token as target."""

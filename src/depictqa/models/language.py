@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from depictqa.attention import Segments, use_packed_attention
 from depictqa.models.config import TUNINGS, LanguageConfig, check_choice
@@ -49,27 +51,27 @@ class LanguageModel(nn.Module):
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
     @property
-    def layers(self) -> nn.ModuleList:
+    def layers(self) -> Any:
         """The decoder layers."""
         return self.base.get_decoder().layers
 
     def compile_layers(self, **options: Any) -> None:
-        """Compile each decoder layer, `torch.compile`'s `options` given; packs go through the compiled layers, all else
-        goes through the layers as they are.
+        """Compile each decoder layer with `torch.compile`'s `options`: packs go through the compiled layers, all else
+        through the layers as they are.
 
         One graph serves all layers of a kind, whatever the packs hold, as long as they are of one length.
         """
         for layer in self.layers:
-            layer.compile(**{"fullgraph": True, **options})
+            layer.forward = torch.compile(layer.forward, **{"fullgraph": True, **options})
         self.compiled = True
 
     def recompute(self, every: int) -> None:
-        """In the backward pass, compute the activations of every n-th layer again instead of keeping them."""
-        base = self.base  # transformers renamed it; both names are about to be in use for a while
-        enable = getattr(base, "activation_checkpointing_enable", None) or base.gradient_checkpointing_enable
-        enable({"use_reentrant": False})
-        for number, layer in enumerate(self.layers):
-            layer.gradient_checkpointing = number % every == every - 1
+        """In the backward pass, compute the activations of every n-th layer again instead of keeping them.
+
+        After `compile_layers`: a compiled layer is computed again as a whole.
+        """
+        for layer in self.layers[every - 1 :: every]:
+            layer.forward = partial(_recomputed, layer, layer.forward)
 
     @property
     def head(self) -> nn.Module:
@@ -108,6 +110,12 @@ class LanguageModel(nn.Module):
                 **arguments,
             )
         return out.logits[0]
+
+
+def _recomputed(layer: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not (layer.training and torch.is_grad_enabled()):
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
 @contextmanager
