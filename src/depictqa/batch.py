@@ -55,7 +55,9 @@ class Batch:
     def left_padded(self) -> bool:
         return bool((self.segments[:, 0] == 0).any())
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+    def to(self, device: torch.device | str, non_blocking: bool | None = None) -> Batch:
+        """By default, nobody waits for a copy to a GPU (Lightning would, for what is no tensor)."""
+        non_blocking = torch.device(device).type == "cuda" if non_blocking is None else non_blocking
         return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:

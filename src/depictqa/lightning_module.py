@@ -35,10 +35,6 @@ class DepictQAModule(L.LightningModule):
         entropy = [self.seed, self.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Without waiting for the copy, which Lightning does for what is no tensor."""
-        return batch.to(device, non_blocking=device.type == "cuda")
-
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Scalar: the batch's share of the loss. The mean over a step's batches and ranks is its samples' mean."""
         loss = batch_loss(self.model(batch))

@@ -166,7 +166,7 @@ def test_nothing_leaves_the_device_in_a_step(tokenizer: Path, tmp_path: Path) ->
     optimizer = module.configure_optimizers()["optimizer"]
     module.trainer.strategy.optimizers = [optimizer]
     encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
-    batch, logged = pack(encoded, length=512), list[Any]()
+    batch, padded, logged = pack(encoded, length=512), collate(encoded), list[Any]()
     with Reads() as reads:
         module.on_train_batch_start(batch, 0)
         module.training_step(batch, 0).backward()
@@ -174,7 +174,7 @@ def test_nothing_leaves_the_device_in_a_step(tokenizer: Path, tmp_path: Path) ->
     assert not reads.found
     assert logged and all(isinstance(value, torch.Tensor) for value in logged), "a number is copied to the device"
     with reads:  # a padded one: transformers looks whether positions start anew, once a batch
-        module.training_step(collate(encoded), 0)
+        module.training_step(padded, 0)
     assert reads.found == ["_local_scalar_dense"]
 
 
