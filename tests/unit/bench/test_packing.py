@@ -30,6 +30,11 @@ def test_the_distribution_is_the_papers():
 def test_json_is_one_object():
     script = Path(__file__).parents[3] / "bench" / "packing.py"
     out = subprocess.run(
-        [sys.executable, script, "--json", "--draws", "2000"], capture_output=True, text=True, check=True
+        [sys.executable, script, "--json", "--draws", "8000"], capture_output=True, text=True, check=True
     )
-    assert len(json.loads(out.stdout)["packing"]) == 16
+    found = json.loads(out.stdout)
+    assert len(found["packing"]) == 16 and len(found["plans"]) == 6
+    by_name = {(plan["packing"], plan["gpus"]): plan for plan in found["plans"]}
+    for gpus in (1, 8):
+        assert min(by_name[way, gpus]["used"] for way in ("step", "window")) > max(0.98, by_name["none", gpus]["used"])
+    assert all(abs(plan["samples"] / plan["gpus"] - 16) < 0.5 for plan in found["plans"])
