@@ -50,17 +50,15 @@ class WindowPlan:
     fullness: float = field(init=False)  # share of the first epoch's tokens that are no padding
     packed: bool = field(default=True, init=False)
     _crc: int = field(init=False, repr=False)
+    _lengths: tuple[int, np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False)
     _made: tuple[int, np.ndarray, list[np.ndarray]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.num_draws = count_draws(self)
-        order = epoch_order(self.sizes, self.repeats, self.seed, 0)
-        lengths = self._lengths(0, order)
+        _, lengths = self._measured(0)
         self.pack_length, self.accumulate = self._fit(lengths)
-        packs = [len(self._packs(lengths))]
-        for epoch in range(1, self.epochs):
-            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
-            packs.append(len(self._packs(self._lengths(epoch, order))))
+        # From the last epoch to the first, which is the one that is wanted next.
+        packs = [len(self._packs(self._measured(epoch)[1])) for epoch in reversed(range(self.epochs))]
         self.num_steps = -(-max(packs) // self._packs_a_step)
         self.fullness = float(lengths.sum()) / (self.num_steps * self._packs_a_step * self.pack_length)
         self._crc = zlib.crc32(np.array([self.num_steps, self.window, *lengths], dtype=np.int64).tobytes())
@@ -81,8 +79,8 @@ class WindowPlan:
         """[draws] samples by position, and the positions in each pack, of as many packs as all epochs have; the last
         epoch's are kept, so that one call serves all workers that are forked after it."""
         if self._made is None or self._made[0] != epoch:
-            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
-            packs = spread(self._packs(self._lengths(epoch, order)), self.num_steps * self._packs_a_step)
+            order, lengths = self._measured(epoch)
+            packs = spread(self._packs(lengths), self.num_steps * self._packs_a_step)
             shuffled = np.random.default_rng([self.seed, epoch, len(packs)]).permutation(len(packs))
             self._made = (epoch, order, [packs[index] for index in shuffled])
         return self._made[1:]
@@ -116,8 +114,12 @@ class WindowPlan:
         _, packs = self.prepare(epoch)
         return packs[step * self._packs_a_step : (step + 1) * self._packs_a_step]
 
-    def _lengths(self, epoch: int, order: np.ndarray) -> np.ndarray:
-        return self.lengths[order] if self.drawn is None else self.drawn(epoch, order)
+    def _measured(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """[draws] samples and [draws] stream tokens by position; the last epoch's are kept."""
+        if self._lengths is None or self._lengths[0] != epoch:
+            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
+            self._lengths = (epoch, order, self.lengths[order] if self.drawn is None else self.drawn(epoch, order))
+        return self._lengths[1:]
 
     def _packs(self, lengths: np.ndarray) -> list[np.ndarray]:
         assert self.pack_length is not None

@@ -52,8 +52,14 @@ class LanguageModel(nn.Module):
 
     @property
     def layers(self) -> Any:
-        """The decoder layers."""
-        return self.base.get_decoder().layers
+        """The decoder layers. ValueError where the model has no list of that name."""
+        layers = getattr(self.base.get_decoder(), "layers", None)
+        if layers is None:
+            raise ValueError(
+                f"{self.base.config.model_type} has no list of decoder layers; set trainer.compile=false and "
+                "trainer.recompute=null"
+            )
+        return layers
 
     def compile_layers(self, **options: Any) -> None:
         """Compile each decoder layer with `torch.compile`'s `options`: packs go through the compiled layers, all else

@@ -52,6 +52,26 @@ def test_one_graph_serves_all_layers_and_packs(tokenizer_folder: Path, backend: 
     assert compiled.trained_state_dict().keys() == plain.trained_state_dict().keys()
 
 
+def test_evaluation_takes_a_graph_of_its_own(tokenizer_folder: Path) -> None:
+    model = model_with_lora(tokenizer_folder, dropout=0.2)
+    model.language.compile_layers(backend="eager")
+    for _ in range(2):
+        gradients(model, [5, 2])
+        model.eval()
+        with torch.no_grad():
+            model(pack([model.encoder.encode(sample) for sample in mixed_samples()], length=512, longest=128))
+        model.train()
+    assert counters["stats"]["unique_graphs"] == 2
+
+
+def test_a_model_without_decoder_layers_is_refused(tokenizer_folder: Path) -> None:
+    language = tiny_config(tokenizer_folder).language
+    language.architecture = {"model_type": "gpt2", "n_embd": 32, "n_layer": 1, "n_head": 2}
+    model = tiny_model(tokenizer_folder, language=language)
+    with pytest.raises(ValueError, match="gpt2 has no list of decoder layers; set trainer.compile=false"):
+        model.language.compile_layers()
+
+
 def test_rows_of_any_length_take_two_graphs(tokenizer_folder: Path) -> None:
     """`data.packing=step`: one for the first length, one for all others."""
     model = model_with_lora(tokenizer_folder)
