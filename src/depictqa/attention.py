@@ -190,18 +190,19 @@ segment_attention.register_autograd(_backward, setup_context=_keep)
 def by_torch(varlen_attn: Callable[..., Any]) -> VariableLength:
     """torch's `varlen_attn`, causal. Its arguments grew from 2.10 to 2.12: what its signature lacks is made up for."""
     known = inspect.signature(varlen_attn).parameters
-    fixed: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in known else {"is_causal": True}
+    causal: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in known else {"is_causal": True}
+    takes_scale, takes_groups = "scale" in known, "enable_gqa" in known  # plain values, for a compiler to read
 
     def attend(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: torch.Tensor, longest: int, scale: float
     ) -> torch.Tensor:
-        options = dict(fixed)
-        if "scale" in known:
+        options = dict(causal)
+        if takes_scale:
             options["scale"] = scale
         else:  # the kernel's own scale is D^-1/2
             query = query * (scale * query.shape[-1] ** 0.5)
         if query.shape[1] != key.shape[1]:
-            if "enable_gqa" in known:
+            if takes_groups:
                 options["enable_gqa"] = True
             else:
                 key, value = (

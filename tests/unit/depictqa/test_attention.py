@@ -104,6 +104,13 @@ def test_the_installed_kernel_takes_what_it_is_given() -> None:
     assert by_torch(varlen_attn)(*flat, BOUNDS.to("meta"), 7, 0.3).shape == flat[0].shape
 
 
+def test_the_installed_kernel_is_part_of_a_graph() -> None:
+    """What a compiled layer holds on a GPU, traced without one."""
+    flat = [tensor[0].transpose(0, 1).to("meta", torch.bfloat16) for tensor in tensors(shared=2)]
+    compiled = torch.compile(by_torch(varlen_attn), backend="eager", fullgraph=True)
+    assert compiled(*flat, BOUNDS.to("meta"), 7, 0.3).shape == flat[0].shape
+
+
 def test_flash_attn_gets_its_arguments() -> None:
     def flash(
         query: Any, key: Any, value: Any, a: Any, b: Any, m: int, n: int, softmax_scale: float, causal: bool

@@ -133,6 +133,4 @@ def test_padded_batches_and_answers_are_as_before_packing(tokenizer_folder: Path
 
 
 def test_a_pack_of_no_weight_leaves_no_trace(model: DepictQA, encoded: list[Encoded]) -> None:
-    assert torch.equal(gradient(model, [pack(encoded[:1], float("inf"), 300)]), torch.zeros(()).expand(1)) or not (
-        gradient(model, [pack(encoded[:1], float("inf"), 300)]).any()
-    )
+    assert not gradient(model, [pack(encoded[:1], float("inf"), 300)]).any()
