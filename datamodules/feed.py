@@ -6,15 +6,19 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-import numpy as np
 from lightning import LightningDataModule, Trainer
 
-from datamodules.indexed import IndexedShards
+from datamodules.indexed import Entry, IndexedShards
+from datamodules.lengths import StreamLengths
 from datamodules.loader import HeldOut, HeldOutLoader, Joined, MicroBatches, PlannedLoader
+from datamodules.packing import PACKINGS
 from datamodules.plan import Plan
+from datamodules.window_plan import WindowPlan
+from depictqa.models.config import check_choice
 from depictqa.sample import Task
 
 if TYPE_CHECKING:
@@ -35,18 +39,18 @@ class Source:
     def open(self, split: str) -> IndexedShards:
         return IndexedShards(self.root, split, self.name)
 
-    def lengths(self, shards: IndexedShards, encoder: Encoder) -> np.ndarray:
-        """[samples] stream tokens. ValueError naming record and task where a task is not this source's."""
-        lengths = np.empty(len(shards), dtype=np.int64)
-        for index, entry in enumerate(shards.entries()):
-            if entry.task not in self.tasks:
-                choices = ", ".join(sorted(self.tasks))
-                raise ValueError(
-                    f"'{shards.folder}' record '{entry.key}': task '{entry.task}' is none of source "
-                    f"{self.name}'s ({choices}); move it to the source of its task"
-                )
-            lengths[index] = encoder.length(entry.task, entry.slots, entry.dialogue)
-        return lengths
+    def lengths(self, shards: IndexedShards, encoder: Encoder) -> StreamLengths:
+        """Of all samples. ValueError naming record and task where a task is not this source's."""
+        return StreamLengths.measure(map(partial(self._checked, shards), shards.entries()), encoder)
+
+    def _checked(self, shards: IndexedShards, entry: Entry) -> Entry:
+        if entry.task not in self.tasks:
+            choices = ", ".join(sorted(self.tasks))
+            raise ValueError(
+                f"'{shards.folder}' record '{entry.key}': task '{entry.task}' is none of source "
+                f"{self.name}'s ({choices}); move it to the source of its task"
+            )
+        return entry
 
 
 class FeedOptions(TypedDict, total=False):
@@ -54,6 +58,8 @@ class FeedOptions(TypedDict, total=False):
 
     batch_size: int
     token_budget: int
+    packing: str
+    pack_length: int | None
     num_workers: int
     seed: int
     crop: bool
@@ -65,10 +71,11 @@ class FeedOptions(TypedDict, total=False):
 class Feed:
     """Batches from one or several sources.
 
-    `batch_size` counts samples of an optimizer step over all ranks; `token_budget` padded tokens of a
-    micro-batch; `crop` is the random crop of training; `epochs` how many the plan looks ahead to;
-    `max_skipped` the share of an epoch's samples that may be unreadable. `pin_memory=None`: where there is
-    a GPU.
+    `batch_size` counts samples of an optimizer step over all ranks; `token_budget` tokens of a micro-batch at most;
+    `packing` is "none" (a row for each sample, padded to one length), "step" (the step's samples laid end to end) or
+    "window" (steps of full packs: `WindowPlan`, which takes `pack_length`); `crop` is the random crop of training;
+    `epochs` how many the plan looks ahead to; `max_skipped` the share of an epoch's samples that may be unreadable.
+    `pin_memory=None`: where there is a GPU.
     """
 
     def __init__(
@@ -78,6 +85,8 @@ class Feed:
         *,
         batch_size: int = 16,
         token_budget: int = 8192,
+        packing: str = "none",
+        pack_length: int | None = None,
         num_workers: int = 0,
         seed: int = 131,
         crop: bool = True,
@@ -87,11 +96,14 @@ class Feed:
     ) -> None:
         self.sources, self.encoder = tuple(sources), encoder
         self.batch_size, self.token_budget, self.num_workers = batch_size, token_budget, num_workers
+        self.packing, self.pack_length = check_choice(packing, PACKINGS, "data.packing"), pack_length
+        if pack_length is not None and packing != "window":
+            raise ValueError(f"data.pack_length is {pack_length}, but data.packing is {packing}; set it to window")
         self.seed, self.crop, self.epochs = seed, crop, epochs
         self.max_skipped, self.pin_memory = max_skipped, pin_memory
         self.world_size, self.rank = 1, 0
-        self._plan: Plan | None = None
-        self._opened: dict[str, tuple[Joined, np.ndarray, list[int]]] = {}
+        self._plan: Plan | WindowPlan | None = None
+        self._opened: dict[str, tuple[Joined, StreamLengths, list[int]]] = {}
 
     def setup(
         self,
@@ -116,7 +128,7 @@ class Feed:
             self._make_plan()
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> Plan | WindowPlan:
         return self._plan if self._plan is not None else self._make_plan()
 
     def train_loader(self) -> PlannedLoader:
@@ -126,28 +138,31 @@ class Feed:
 
     def val_loader(self) -> HeldOutLoader:
         samples, lengths, _ = self._open("val")
-        batches = HeldOut(samples, self._encoder(), lengths, self.token_budget, self.world_size, self.rank)
+        packed = self.packing != "none"
+        length = self._plan.pack_length if self._plan is not None else None
+        if length is not None and int(lengths.whole.max()) > length:
+            length = None  # held-out samples are few: rather another graph than none of them
+        batches = HeldOut(
+            samples, self._encoder(), lengths.whole, self.token_budget, self.world_size, self.rank, packed, length
+        )
         return HeldOutLoader(batches, self.num_workers, self._pins())
 
     def samples(self, split: str) -> Joined:
         """All samples of a split, decoded as they are asked for. Needs no encoder."""
         return Joined([source.open(split) for source in self.sources])
 
-    def _make_plan(self) -> Plan:
+    def _make_plan(self) -> Plan | WindowPlan:
         _, lengths, sizes = self._open("train")
-        self._plan = Plan(
-            sizes=sizes,
-            repeats=[source.repeat for source in self.sources],
-            lengths=lengths,
-            batch_size=self.batch_size,
-            token_budget=self.token_budget,
-            seed=self.seed,
-            epochs=self.epochs,
-            world_size=self.world_size,
-        )
+        repeats = [source.repeat for source in self.sources]
+        recipe = (sizes, repeats, lengths.whole, self.batch_size, self.token_budget, self.seed, self.epochs)
+        drawn = partial(lengths.drawn, self.seed) if self.crop and self.packing != "none" else None
+        if self.packing == "window":
+            self._plan = WindowPlan(*recipe, self.world_size, drawn, self.pack_length)
+        else:
+            self._plan = Plan(*recipe, self.world_size, packed=self.packing == "step", drawn=drawn)
         return self._plan
 
-    def _open(self, split: str) -> tuple[Joined, np.ndarray, list[int]]:
+    def _open(self, split: str) -> tuple[Joined, StreamLengths, list[int]]:
         """The split's samples, their lengths and how many each source has."""
         if split not in self._opened:
             start = time.monotonic()
@@ -155,7 +170,7 @@ class Feed:
             encoder = self._encoder()
             pairs = zip(self.sources, samples.parts, strict=True)
             lengths = [source.lengths(shards, encoder) for source, shards in pairs]
-            self._opened[split] = (samples, np.concatenate(lengths), [len(part) for part in samples.parts])
+            self._opened[split] = (samples, StreamLengths.joined(lengths), [len(part) for part in samples.parts])
             log.info("%s: %d samples measured in %.1f s", split, len(samples), time.monotonic() - start)
         return self._opened[split]
 

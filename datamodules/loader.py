@@ -12,8 +12,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from datamodules.indexed import Entry, IndexedShards
+from datamodules.packing import fewest_level, level
 from datamodules.plan import Draw, Plan, cut, fewest_bins
-from depictqa.batch import Batch, collate
+from datamodules.window_plan import WindowPlan
+from depictqa.batch import Batch, collate, pack
 from depictqa.encode import Encoded, Encoder
 from depictqa.sample import Sample
 
@@ -61,8 +63,11 @@ class MicroBatches(Dataset[tuple[Batch, list[str]]]):
     same.
     """
 
-    def __init__(self, samples: Joined, encoder: Encoder, plan: Plan, rank: int = 0, crop: bool = True) -> None:
+    def __init__(
+        self, samples: Joined, encoder: Encoder, plan: Plan | WindowPlan, rank: int = 0, crop: bool = True
+    ) -> None:
         self.samples, self.encoder, self.plan, self.rank, self.crop = samples, encoder, plan, rank, crop
+        self._longest = int(plan.lengths.max())
 
     def __len__(self) -> int:
         return self.plan.micro_batches
@@ -81,19 +86,24 @@ class MicroBatches(Dataset[tuple[Batch, list[str]]]):
             encoded.append(self.encoder.encode(sample, self._crop(epoch, draw)))
         if not encoded:
             return self._weightless(epoch, number, draws), unread
-        return collate(encoded, self.plan.denominator(number)), unread
+        return self._batch(encoded, self.plan.denominator(number, epoch)), unread
+
+    def _batch(self, encoded: Sequence[Encoded], denominator: float) -> Batch:
+        if self.plan.packed:
+            return pack(encoded, denominator, self.plan.pack_length, self._longest)
+        return collate(encoded, denominator)
 
     def _crop(self, epoch: int, draw: Draw) -> np.random.Generator | None:
         return np.random.default_rng([self.plan.seed, epoch, draw.position]) if self.crop else None
 
     def _weightless(self, epoch: int, number: int, draws: Sequence[Draw]) -> Batch:
         """Black images and no weight in the loss: all ranks step equally often, whatever is left."""
-        draws = draws or self.plan.draws(epoch, number // self.plan.accumulate)
+        draws = draws or self.plan.draws(epoch, number // self.plan.accumulate) or self.plan.draws(epoch, 0)
         shortest = min(draws, key=lambda draw: (self.plan.lengths[draw.sample], draw.position))
         entry = self.samples.entry(shortest.sample)
         images = {slot: Image.new("RGB", size) for slot, size in entry.slots.items()}
         sample = Sample(entry.key, entry.task, images, entry.dialogue)
-        return collate([self.encoder.encode(sample)], denominator=float("inf"))
+        return self._batch([self.encoder.encode(sample)], denominator=float("inf"))
 
 
 class PlannedLoader:
@@ -130,6 +140,7 @@ class PlannedLoader:
             self.step = self.skipped = 0
         self._resume_epoch = None
         epoch = self.epoch
+        self.batches.plan.prepare(epoch)
         places = [(epoch, number) for number in range(self.step, len(self))]
         for batch, unread in in_order(self.batches, places, self.num_workers, self.pin_memory):
             self._count(unread)
@@ -166,7 +177,8 @@ class PlannedLoader:
 
 
 class HeldOut(Dataset[Batch | str]):
-    """Samples in batches of like length within the token budget, without crops, shared out over ranks.
+    """Samples in batches of like length within the token budget, without crops, shared out over ranks; with `packed`
+    in packs, of `pack_length` tokens where it is given, else within the budget.
 
     All ranks get equally many batches where there are enough samples. In place of a batch with a sample that
     cannot be read stands the reason: an exception would reach the main process as a page of text.
@@ -180,16 +192,23 @@ class HeldOut(Dataset[Batch | str]):
         token_budget: int,
         world_size: int,
         rank: int,
+        packed: bool = False,
+        pack_length: int | None = None,
     ) -> None:
-        self.samples, self.encoder = samples, encoder
-        longest = int(lengths.max())
-        if longest > token_budget:
+        self.samples, self.encoder, self.packed, self.pack_length = samples, encoder, packed, pack_length
+        self.longest = int(lengths.max())
+        if self.longest > token_budget:
             raise ValueError(
-                f"the longest held-out sample has {longest} tokens, over data.token_budget={token_budget}; raise it"
+                f"the longest held-out sample has {self.longest} tokens, over data.token_budget={token_budget}; "
+                "raise it"
             )
-        needed = fewest_bins(-np.sort(-lengths), token_budget)
-        shared = -(-needed // world_size) * world_size
-        bins = cut(lengths, min(shared, len(lengths)), token_budget)
+        if packed:
+            room = max(self.longest, pack_length or token_budget)
+            bins = level(lengths, min(fewest_level(lengths, room, world_size), len(lengths)))
+        else:
+            needed = fewest_bins(-np.sort(-lengths), token_budget)
+            shared = -(-needed // world_size) * world_size
+            bins = cut(lengths, min(shared, len(lengths)), token_budget)
         self.bins = bins[rank::world_size]
 
     def __len__(self) -> int:
@@ -197,9 +216,10 @@ class HeldOut(Dataset[Batch | str]):
 
     def __getitem__(self, number: int) -> Batch | str:
         try:
-            return collate([self.encoder.encode(self.samples[int(index)]) for index in self.bins[number]])
+            encoded = [self.encoder.encode(self.samples[int(index)]) for index in self.bins[number]]
         except (ValueError, OSError) as error:
             return str(error)
+        return pack(encoded, None, self.pack_length, self.longest) if self.packed else collate(encoded)
 
 
 class HeldOutLoader:

@@ -7,11 +7,13 @@ micro-batches out, so any number of them trains on the same steps, and a run res
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
+
+from datamodules.packing import fewest_level, level
 
 
 class Draw(NamedTuple):
@@ -91,10 +93,12 @@ def cut(lengths: np.ndarray, bins: int, token_budget: int) -> list[np.ndarray]:
 
 @dataclass
 class Plan:
-    """The epochs of a run. `lengths` [samples] are stream tokens over all sources laid end to end.
+    """The epochs of a run. `lengths` [samples] are stream tokens over all sources laid end to end, at most.
 
-    `accumulate` is the smallest number of micro-batches a rank with which every step of `epochs` epochs fits;
-    a step of a later epoch may pass the budget by the little that it must.
+    A micro-batch holds at most `token_budget` tokens: padded ones, or with `packed` those of streams laid end to end.
+    `drawn` tells the stream tokens of each draw of an epoch (epoch, order [draws]) -> [draws], where a random crop
+    makes them fewer. `accumulate` is the smallest number of micro-batches a rank with which every step of `epochs`
+    epochs fits; a step of a later epoch may pass the budget by the little that it must.
     """
 
     sizes: Sequence[int]
@@ -105,31 +109,25 @@ class Plan:
     seed: int
     epochs: int = 1
     world_size: int = 1
+    packed: bool = False
+    drawn: Callable[[int, np.ndarray], np.ndarray] | None = None
     num_draws: int = field(init=False)
     num_steps: int = field(init=False)
     accumulate: int = field(init=False)
-    _order: tuple[int, np.ndarray] | None = field(default=None, init=False, repr=False)
+    pack_length: None = field(default=None, init=False)  # of a pack: that of its streams
+    _packs_crc: int = field(init=False, repr=False)
+    _made: tuple[int, np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        assert len(self.lengths) == sum(self.sizes)
-        for name in ("batch_size", "token_budget", "epochs"):
-            _check_whole(getattr(self, name), 1, f"data.{name}")
-        for repeat in self.repeats:
-            _check_whole(repeat, 0, "repeat")
-        self.num_draws = sum(size * repeat for size, repeat in zip(self.sizes, self.repeats, strict=True))
-        if not self.num_draws:
-            raise ValueError("no samples to train on: every source is empty or repeated 0 times (data.repeat)")
-        longest = int(self.lengths.max())
-        if longest > self.token_budget:
-            raise ValueError(
-                f"the longest sample has {longest} tokens, over data.token_budget={self.token_budget}; raise it"
-            )
+        self.num_draws = count_draws(self)
         self.num_steps = num_steps(self.num_draws, self.batch_size)
         if self.num_draws // self.num_steps < self.world_size:
             raise ValueError(
                 f"{self.world_size} ranks but only {self.num_draws // self.num_steps} records a step (of "
                 f"{self.num_draws} in all); use fewer ranks or raise data.batch_size"
             )
+        drawn = zlib.crc32(np.ascontiguousarray(self.prepare(0)[1], dtype=np.int64).tobytes())
+        self._packs_crc = drawn if self.packed else 0
         needed = max(self._most_bins(epoch) for epoch in range(self.epochs))
         self.accumulate = -(-needed // self.world_size)
 
@@ -138,22 +136,32 @@ class Plan:
         """Of one rank in one epoch."""
         return self.num_steps * self.accumulate
 
+    def prepare(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """[draws] samples and [draws] lengths by position in an epoch; the last epoch's are kept, so that one call
+        serves all workers that are forked after it."""
+        if self._made is None or self._made[0] != epoch:
+            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
+            lengths = self.lengths[order] if self.drawn is None else self.drawn(epoch, order)
+            self._made = (epoch, order, lengths)
+        return self._made[1:]
+
     def draws(self, epoch: int, step: int) -> list[Draw]:
         """All draws of an optimizer step, over all ranks."""
-        order = self._epoch(epoch)
+        order, _ = self.prepare(epoch)
         start, stop = step_bounds(self.num_draws, self.num_steps, step)
         return [Draw(position, int(order[position])) for position in range(start, stop)]
 
     def micro_batch(self, epoch: int, number: int, rank: int) -> list[Draw]:
         """The draws of micro-batch `number` (0..micro_batches-1) of a rank; none where a step has too few."""
         step, part = divmod(number, self.accumulate)
+        start, stop = step_bounds(self.num_draws, self.num_steps, step)
+        lengths = self.prepare(epoch)[1][start:stop]
+        num_bins = self.world_size * self.accumulate
+        bins = level(lengths, num_bins) if self.packed else cut(lengths, num_bins, self.token_budget)
         draws = self.draws(epoch, step)
-        lengths = self.lengths[[draw.sample for draw in draws]]
-        bins = cut(lengths, self.world_size * self.accumulate, self.token_budget)
-        chosen = bins[part * self.world_size + rank]
-        return [draws[index] for index in chosen]
+        return [draws[index] for index in bins[part * self.world_size + rank]]
 
-    def denominator(self, number: int) -> float:
+    def denominator(self, number: int, epoch: int = 0) -> float:
         """What a micro-batch divides its samples' losses by.
 
         With it the mean over a step's micro-batches and ranks is the mean over the step's samples.
@@ -161,30 +169,68 @@ class Plan:
         start, stop = step_bounds(self.num_draws, self.num_steps, number // self.accumulate)
         return (stop - start) / (self.world_size * self.accumulate)
 
-    def fingerprint(self) -> dict[str, int]:
+    def fingerprint(self) -> dict[str, int | str]:
         """What must agree for a position in this plan to mean the same in another one."""
-        return {
-            "samples": len(self.lengths),
-            "draws": self.num_draws,
-            "batch_size": self.batch_size,
-            "accumulate": self.accumulate,
-            "seed": self.seed,
-            "lengths_crc32": zlib.crc32(np.ascontiguousarray(self.lengths, dtype=np.int64).tobytes()),
-        }
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        if self._order is None or self._order[0] != epoch:
-            self._order = (epoch, epoch_order(self.sizes, self.repeats, self.seed, epoch))
-        return self._order[1]
+        packing: dict[str, int | str] = {"packing": "none"}
+        if self.packed:
+            packing = {"packing": "step", "packs_crc32": self._packs_crc}
+        return {**packing, **fingerprint(self)}
 
     def _most_bins(self, epoch: int) -> int:
         """The micro-batches that the fullest step of an epoch needs."""
-        lengths = self.lengths[self._epoch(epoch)]
+        _, lengths = self.prepare(epoch)
         most = 0
         for step in range(self.num_steps):
             start, stop = step_bounds(self.num_draws, self.num_steps, step)
-            most = max(most, fewest_bins(-np.sort(-lengths[start:stop]), self.token_budget))
+            if self.packed:
+                most = max(most, fewest_level(lengths[start:stop], self.token_budget, self.world_size))
+            else:
+                most = max(most, fewest_bins(-np.sort(-lengths[start:stop]), self.token_budget))
         return most
+
+
+class Recipe(Protocol):
+    """What all plans are given."""
+
+    sizes: Sequence[int]
+    repeats: Sequence[int]
+    lengths: np.ndarray
+    batch_size: int
+    token_budget: int
+    seed: int
+    epochs: int
+    num_draws: int
+    accumulate: int
+
+
+def count_draws(recipe: Recipe) -> int:
+    """Of an epoch. ValueError where a setting makes no sense, where nothing is drawn, or a sample fits no budget."""
+    assert len(recipe.lengths) == sum(recipe.sizes)
+    for name in ("batch_size", "token_budget", "epochs"):
+        _check_whole(getattr(recipe, name), 1, f"data.{name}")
+    for repeat in recipe.repeats:
+        _check_whole(repeat, 0, "repeat")
+    draws = sum(size * repeat for size, repeat in zip(recipe.sizes, recipe.repeats, strict=True))
+    if not draws:
+        raise ValueError("no samples to train on: every source is empty or repeated 0 times (data.repeat)")
+    longest = int(recipe.lengths.max())
+    if longest > recipe.token_budget:
+        raise ValueError(
+            f"the longest sample has {longest} tokens, over data.token_budget={recipe.token_budget}; raise it"
+        )
+    return draws
+
+
+def fingerprint(recipe: Recipe) -> dict[str, int | str]:
+    """What all plans' positions depend on."""
+    return {
+        "samples": len(recipe.lengths),
+        "draws": recipe.num_draws,
+        "batch_size": recipe.batch_size,
+        "accumulate": recipe.accumulate,
+        "seed": recipe.seed,
+        "lengths_crc32": zlib.crc32(np.ascontiguousarray(recipe.lengths, dtype=np.int64).tobytes()),
+    }
 
 
 def _check_whole(number: int, least: int, name: str) -> None:

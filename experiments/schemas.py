@@ -76,12 +76,16 @@ class ScaleConfig:
 @dataclass
 class LoaderConfig:
     """What every data module takes. `batch_size` is samples an optimiser step, over all processes; `token_budget`
-    padded tokens a micro-batch, which bounds memory. `crop`: the random crop of training. `epochs` that the plan looks
-    ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
+    tokens a micro-batch, padding included, which bounds memory. `packing`: none (a padded row for each sample), step
+    (the step's samples end to end in one row) or window (full rows of `pack_length` tokens, null for one that fits
+    `batch_size`; steps hold that many samples on average). `crop`: the random crop of training. `epochs` that the plan
+    looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
 
     _target_: str = MISSING
     batch_size: int = 16
     token_budget: int = 8192
+    packing: str = "none"
+    pack_length: int | None = None
     num_workers: int = 0
     seed: int = 131
     crop: bool = True
@@ -121,6 +125,8 @@ class TrainerConfig:
 
     `checkpoint_every` and `log_every` are in optimiser steps, `progress_every` in seconds. `num_examples` answers are
     generated at each validation. `keep`: which parameters become `model/`, "last" or "best" (by validation loss).
+    `compile`: each decoder layer by torch.compile, for packed batches (`data.packing`). `recompute`: every n-th decoder
+    layer's activations are computed again in the backward pass to save memory; null: none.
     """
 
     accelerator: str = "auto"
@@ -128,6 +134,8 @@ class TrainerConfig:
     strategy: str = "auto"
     precision: str = "auto"
     threads: int | None = None
+    compile: bool = False
+    recompute: int | None = None
     max_epochs: int = 1
     max_steps: int = -1
     gradient_clip: float = 1.0

@@ -71,6 +71,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     data = open_data(cfg, model.encoder)
     num_steps = connect(cfg, folder, trainer, data)
     model.train()  # transformers opens weights in evaluation mode
+    accelerate(cfg, model)
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
     last = folder / "checkpoints" / LAST
@@ -87,6 +88,19 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     model.to(trainer.strategy.root_device)  # Lightning takes it back to the CPU
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
+
+
+def accelerate(cfg: DictConfig, model: Any) -> None:
+    """What changes speed and memory alone: compiled layers, and activations that are not kept."""
+    options = cfg.trainer
+    if options.compile:
+        if cfg.data.packing == "none":
+            raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
+        model.language.compile_layers()
+    if options.recompute is not None:
+        if options.recompute < 1:
+            raise ValueError(f"trainer.recompute is {options.recompute}; give a whole number of at least 1, or null")
+        model.language.recompute(options.recompute)
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> Any:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+AGREE_EVERY = 10  # steps between which processes do not wait for each other to say whether to stop
 
 
 class Checkpoints(Callback):
@@ -68,6 +69,8 @@ class Checkpoints(Callback):
     def _stop_agreed(self, trainer: L.Trainer) -> bool:
         if trainer.world_size == 1:
             return self._asked_to_stop
+        if trainer.global_step % AGREE_EVERY:
+            return False
         return bool(trainer.strategy.reduce_boolean_decision(self._asked_to_stop, all=False))
 
     @staticmethod

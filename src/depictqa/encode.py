@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,14 @@ IGNORE_INDEX = -100
 
 @dataclass(frozen=True)
 class ImageTokens:
-    """How many stream tokens an image takes: one per patch, or `fixed` (a global feature, an abstractor's queries)."""
+    """How many stream tokens an image takes: one per patch, or `fixed` (a global feature, an abstractor's queries).
+
+    A grid is (rows, columns) of patches: numbers, or arrays for many images at once.
+    """
 
     fixed: int | None = None
 
-    def __call__(self, grid: tuple[int, int]) -> int:
+    def __call__(self, grid: tuple[Any, Any]) -> Any:
         return grid[0] * grid[1] if self.fixed is None else self.fixed
 
 
@@ -60,7 +63,7 @@ class Encoder:
     tokenizer: Any
     style: PromptStyle
     geometry: ImageGeometry
-    image_tokens: Callable[[tuple[int, int]], int] = field(default_factory=ImageTokens)
+    image_tokens: Callable[[tuple[Any, Any]], Any] = field(default_factory=ImageTokens)
     max_text_tokens: int = 512
     tokenize: Callable[[str], list[int]] | None = None
     _cache: dict[str, list[int]] = field(default_factory=dict, repr=False)
@@ -106,14 +109,19 @@ class Encoder:
 
         The random crop of training can only shorten this.
         """
-        pieces = render(task, slots.keys(), dialogue, self.style)
-        total = 1
-        for piece, tokens in self._tokens(pieces):
-            if isinstance(piece, ImageSlot):
-                total += self.image_tokens(self.geometry.grid(slots[piece.slot]))
-            else:
-                total += len(tokens)
-        return total
+        images = sum(self.image_tokens(self.geometry.grid(size)) for size in slots.values())
+        return self.text_length(task, slots, dialogue) + images
+
+    def text_length(self, task: Task, slots: Collection[Slot], dialogue: Sequence[Turn]) -> int:
+        """Stream tokens of a sample that are no image's."""
+        pieces = render(task, slots, dialogue, self.style)
+        return 1 + sum(len(tokens) for _, tokens in self._tokens(pieces))
+
+    def image_lengths(self, sides: np.ndarray, ratios: np.ndarray | None = None) -> np.ndarray:
+        """[..., 2] (width, height) of scaled images -> [...] their stream tokens; with `ratios` [..., 2] after that
+        random crop of training."""
+        patches = self.geometry.patches(sides if ratios is None else self.geometry.cropped(sides, ratios))
+        return np.broadcast_to(self.image_tokens((patches[..., 1], patches[..., 0])), patches.shape[:-1])
 
     def _tokens(self, pieces: Sequence[Piece]) -> list[tuple[Piece, list[int]]]:
         """Each piece with its token ids; what follows the last image is cut at `max_text_tokens`."""

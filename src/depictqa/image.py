@@ -45,7 +45,15 @@ class ImageGeometry:
 
     def padded(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) -> (width, height) of whole patches, at least `min_side`."""
-        return tuple(-(-max(side, self.min_side) // self.patch) * self.patch for side in size)  # type: ignore[return-value]
+        return tuple(int(count) * self.patch for count in self.patches(np.asarray(size)))  # type: ignore[return-value]
+
+    def patches(self, sides: np.ndarray) -> np.ndarray:
+        """Pixels of scaled images' sides, of any shape -> patches along them, padding included."""
+        return -(-np.maximum(sides, self.min_side) // self.patch)
+
+    def cropped(self, sides: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+        """Pixels of scaled images' sides, of any shape -> after the random crop of training by these `ratios`."""
+        return np.maximum((sides * ratios).astype(np.int64), self.crop_min_side)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of a source -> (rows, columns) of patches without the random crop."""
@@ -60,8 +68,8 @@ class ImageGeometry:
         pixels = np.asarray(image, dtype=np.uint8)
         if rng is not None:
             ratios = rng.uniform(self.crop_min, 1.0, size=2)
-            crop = tuple(max(int(side * ratio), self.crop_min_side) for side, ratio in zip(size, ratios, strict=True))
-            pixels = center_crop(pixels, crop)  # type: ignore[arg-type]
+            width, height = self.cropped(np.asarray(size), ratios).tolist()
+            pixels = center_crop(pixels, (width, height))
         height, width = pixels.shape[:2]
         return center_crop(pixels, self.padded((width, height)))
 

@@ -46,9 +46,17 @@ class DepictQAModule(L.LightningModule):
         accumulate = self.trainer.accumulate_grad_batches
         self._step_loss = self._step_loss + loss
         if (batch_idx + 1) % accumulate == 0:
-            self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
-            self.log("train/lr", self.trainer.optimizers[0].param_groups[0]["lr"], rank_zero_only=True)
+            if self._is_reported(self.global_step + 1):
+                self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
+                rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+                self.log("train/lr", torch.tensor(rate), rank_zero_only=True)  # a number would go to the device
             self._step_loss = 0.0
+
+    def _is_reported(self, step: int) -> bool:
+        """Several processes wait for each other where they log: they do so only where it is written."""
+        trainer: Any = self.trainer
+        every = trainer.log_every_n_steps
+        return trainer.world_size == 1 or step == self.num_steps or (every > 0 and step % every == 0)
 
     def on_train_epoch_end(self) -> None:
         skipped = getattr(self.trainer.train_dataloader, "skipped", None)  # this process's; it warns of each

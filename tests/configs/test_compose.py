@@ -117,6 +117,12 @@ def test_model_sizes_are_configs_of_one_class() -> None:
     assert paper.prompt == official.style()
 
 
+def test_the_papers_steps_are_packed_and_full_packs_are_one_key_away() -> None:
+    data = composed("scale=paper").data
+    assert (data.packing, data.token_budget, composed().data.packing) == ("step", 8192, "none")
+    assert composed("scale=paper", "data.packing=window", "trainer.compile=true").data.packing == "window"
+
+
 def test_an_experiment_wins_over_the_scale_and_the_command_line_over_both() -> None:
     assert composed("experiment=templated_only").data._target_.endswith("TemplatedDataModule")
     assert "sources" in composed("experiment=templated_only", "data=full_mix").data

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from depictqa.batch import collate
+from depictqa.batch import Batch, collate, pack
 from depictqa.loss import batch_loss
 from depictqa.optim import OptimizerConfig, adam
 from depictqa.scoring import probability_of_a
-from depictqa.testing import make_sample, mixed_samples, tiny_model
+from depictqa.testing import make_sample, mixed_samples, tiny_config, tiny_model
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -41,3 +41,51 @@ def test_bfloat16_training_lowers_the_loss(tokenizer_folder: Path) -> None:
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
+
+
+def relative_error(packed: torch.Tensor, alone: torch.Tensor) -> float:
+    return float((packed - alone).norm() / alone.norm())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_gradients_are_those_of_single_samples(
+    tokenizer_folder: Path, dtype: torch.dtype, compiled: bool
+) -> None:
+    """In bfloat16 by the variable-length kernel, in float32 by a mask; compiled by inductor."""
+    language = tiny_config(tokenizer_folder).language
+    language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, 0.0
+    language.architecture = {**language.architecture, "hidden_size": 128}  # type: ignore[dict-item]  # heads of 64
+    model = tiny_model(tokenizer_folder, language=language).cuda().train()
+    encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
+
+    def gradient(batches: list[Batch]) -> torch.Tensor:
+        model.zero_grad()
+        for batch in batches:
+            with torch.autocast("cuda", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                loss = batch_loss(model(batch.to("cuda")))
+            loss.backward()
+        return torch.cat([p.grad.flatten() for p in model.trained_state_dict().values() if p.grad is not None])
+
+    alone = gradient([collate([item], denominator=len(encoded)) for item in encoded])
+    if compiled:
+        model.language.compile_layers()
+    for batch in (pack(encoded, length=1024, longest=256), pack(encoded[::-1], length=1024, longest=256)):
+        assert relative_error(gradient([batch]), alone) <= (1e-4 if dtype == torch.float32 else 3e-2)
+
+
+def test_a_training_step_does_not_wait_for_the_device(tokenizer_folder: Path) -> None:
+    model = tiny_model(tokenizer_folder).cuda().train()
+    optimizer = adam(model.parameters(), OptimizerConfig())
+    batches = [pack([model.encoder.encode(sample) for sample in mixed_samples()], length=1024).pin_memory()] * 3
+    for number, batch in enumerate(batches):
+        torch.cuda.set_sync_debug_mode("error" if number else "default")  # the first one sets things up
+        try:
+            with torch.autocast("cuda", torch.bfloat16):
+                loss = batch_loss(model(batch.to("cuda", non_blocking=True)))
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")

@@ -83,14 +83,15 @@ class Watch(Callback):
 
 def train(
     folder: Path, out: Path, resume: bool = False, kill_at: int | None = None, num_workers: int = 0, budget: int = 800,
-    every: int = 3, extra: list[Callback] | None = None,
+    every: int = 3, extra: list[Callback] | None = None, packing: str = "none",
 ) -> tuple[dict[int, float], Any, L.Trainer]:  # fmt: skip
     language = tiny_config(folder / "tokenizer").language
     language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, 0.3
     model = tiny_model(folder / "tokenizer", language=language).train()
     data = TemplatedDataModule(
-        folder / "shards", model.encoder, batch_size=4, token_budget=budget, num_workers=num_workers, epochs=EPOCHS
-    )
+        folder / "shards", model.encoder, batch_size=4, token_budget=budget, num_workers=num_workers, epochs=EPOCHS,
+        packing=packing,
+    )  # fmt: skip
     data.setup("fit", 1, 0)
     watch = Watch(kill_at)
     trainer = L.Trainer(
@@ -134,6 +135,19 @@ def test_losses_after_a_kill_are_those_of_an_unbroken_run(
     start = min(after)
     assert kill_at - every * accumulate <= start <= kill_at
     assert after == {number: whole[number] for number in range(start, len(whole))}
+    for a, b in zip(model.trained_state_dict().values(), resumed.trained_state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("packing", "kill_at"), [("step", 9), ("window", 4), ("window", 11)])
+def test_a_run_of_packs_goes_on_as_unbroken(folder: Path, tmp_path: Path, packing: str, kill_at: int) -> None:
+    options: dict[str, Any] = {"packing": packing, "budget": 300, "every": 1}
+    whole, model, trainer = train(folder, tmp_path / "whole", **options)
+    assert trainer.accumulate_grad_batches > 1 and len(whole) > kill_at + 2
+    train(folder, tmp_path / "cut", kill_at=kill_at, num_workers=2, **options)
+    after, resumed, _ = train(folder, tmp_path / "cut", resume=True, **options)
+    assert 0 < min(after) <= kill_at
+    assert after == {number: whole[number] for number in range(min(after), len(whole))}
     for a, b in zip(model.trained_state_dict().values(), resumed.trained_state_dict().values(), strict=True):
         assert torch.equal(a, b)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from depictqa.attention import Segments
 from depictqa.batch import Batch
-from depictqa.encode import IGNORE_INDEX, Encoder, ImageTokens
+from depictqa.encode import Encoder, ImageTokens
 from depictqa.generation import Answer
 from depictqa.image import load_image
 from depictqa.loss import Prediction, batch_loss
@@ -103,20 +104,23 @@ class DepictQA(nn.Module):
             return embeds
         features = [self.projector(self.vision(pixels)).flatten(0, 1) for pixels in batch.pixels]
         rows = torch.cat(features)[batch.image_rows].to(embeds.dtype)
-        flat = embeds.flatten(0, 1).index_put((batch.image_positions,), rows)
-        return flat.view_as(embeds)
+        width = embeds.shape[1]
+        # Not on a flattened view: a compiled layer tells views and other tensors apart.
+        return embeds.index_put((batch.image_positions // width, batch.image_positions % width), rows)
 
     def forward(self, batch: Batch) -> Prediction:
         """Logits at the positions before each supervised token, with that token as target."""
-        targets = batch.labels[:, 1:]
-        sample, column = (targets != IGNORE_INDEX).nonzero(as_tuple=True)
-        rows = sample * batch.labels.shape[1] + column
-        mask = positions = None
-        if batch.hidden is not None:
+        mask = positions = segments = None
+        if batch.bounds is not None:
+            segments = Segments(batch.segments, batch.bounds, batch.longest)
+            positions = batch.positions
+        elif batch.hidden is not None:
             mask = (batch.segments > 0) & ~batch.hidden
             positions = batch.positions
-        logits = self.language(self.embed(batch), rows, mask, positions)
-        return Prediction(logits, targets[sample, column], batch.weights[sample, column + 1], sample, batch.num_samples)
+        chosen = batch.supervised
+        logits = self.language(self.embed(batch), chosen - 1, mask, positions, segments=segments)
+        labels, weights, samples = (of.flatten()[chosen] for of in (batch.labels, batch.weights, batch.segments))
+        return Prediction(logits, labels, weights, samples - 1, batch.num_samples)
 
     @torch.inference_mode()
     def answer_loss(

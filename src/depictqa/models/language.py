@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+from depictqa.attention import Segments, use_packed_attention
 from depictqa.models.config import TUNINGS, LanguageConfig, check_choice
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -19,9 +22,12 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class LanguageModel(nn.Module):
     """Embeddings in, logits of chosen rows out. `model` is a transformers model, in peft's wrapper for LoRA."""
 
+    compiled: bool  # whether packs go through compiled layers
+
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model: Any = model
+        self.compiled = False
 
     @classmethod
     def build(cls, config: LanguageConfig, vocab_size: int) -> LanguageModel:
@@ -40,6 +46,40 @@ class LanguageModel(nn.Module):
         return self.model.get_input_embeddings().weight.shape[1]
 
     @property
+    def base(self) -> Any:
+        """The transformers model itself."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def layers(self) -> Any:
+        """The decoder layers. ValueError where the model has no list of that name."""
+        layers = getattr(self.base.get_decoder(), "layers", None)
+        if layers is None:
+            raise ValueError(
+                f"{self.base.config.model_type} has no list of decoder layers; set trainer.compile=false and "
+                "trainer.recompute=null"
+            )
+        return layers
+
+    def compile_layers(self, **options: Any) -> None:
+        """Compile each decoder layer with `torch.compile`'s `options`: packs go through the compiled layers, all else
+        through the layers as they are.
+
+        One graph serves all layers of a kind, whatever the packs hold, as long as they are of one length.
+        """
+        for layer in self.layers:
+            layer.forward = torch.compile(layer.forward, **{"fullgraph": True, **options})
+        self.compiled = True
+
+    def recompute(self, every: int) -> None:
+        """In the backward pass, compute the activations of every n-th layer again instead of keeping them.
+
+        After `compile_layers`: a compiled layer is computed again as a whole.
+        """
+        for layer in self.layers[every - 1 :: every]:
+            layer.forward = partial(_recomputed, layer, layer.forward)
+
+    @property
     def head(self) -> nn.Module:
         return self.model.get_output_embeddings()
 
@@ -54,22 +94,34 @@ class LanguageModel(nn.Module):
         mask: torch.Tensor | None = None,
         positions: torch.Tensor | None = None,
         cache: Any = None,
+        segments: Segments | None = None,
     ) -> torch.Tensor:
         """[B, T, D] -> [S, V]: logits at the S flat positions `rows` (into B*T), the only ones the head computes.
 
         `mask` [B, T (+ cached)] is True where a token may be attended to; None means all, which is also right for
         padding on the right of causal models. `positions` [B, T] default to 0, 1, ...; `cache` is a transformers
-        cache that this call extends.
+        cache that this call extends. With `segments`, the samples of a pack, B is 1 and none of them sees another.
         """
-        with _only_rows(self.head, rows):
+        arguments: dict[str, Any] = {"attention_mask": None if mask is None else mask.long()}
+        if segments is not None:
+            use_packed_attention(self.base)
+            arguments = segments.arguments()
+        eager = nullcontext() if segments is not None or not self.compiled else torch.compiler.set_stance("force_eager")
+        with _only_rows(self.head, rows), eager:
             out = self.model(
                 inputs_embeds=embeds,
-                attention_mask=None if mask is None else mask.long(),
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=cache is not None,
+                **arguments,
             )
         return out.logits[0]
+
+
+def _recomputed(layer: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if not (layer.training and torch.is_grad_enabled()):
+        return forward(*args, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **kwargs)
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from depictqa.batch import Batch, collate
+from depictqa.batch import Batch, collate, pack
 from depictqa.callbacks import Checkpoints
 from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from depictqa.lightning_module import DepictQAModule
@@ -138,17 +139,67 @@ def test_a_checkpoint_of_another_model_is_refused_in_one_line(tokenizer: Path, t
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_leaves_the_device_in_a_step(tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = tiny_model(tokenizer).train()
+class Reads(TorchDispatchMode):
+    """What of a step would wait for a GPU: operations whose result's shape or value the host must know."""
+
+    SYNCHRONISING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique", "equal", "item")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").split(".")[0]
+        by_mask = name in ("index", "index_put", "index_put_") and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        )
+        if by_mask or name.removesuffix("2") in self.SYNCHRONISING:
+            self.found.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_leaves_the_device_in_a_step(tokenizer: Path, tmp_path: Path) -> None:
+    model = tiny_model(tokenizer, language=lora(tokenizer)).train()
     module = DepictQAModule(model, OptimizerConfig(), 1)
-    module.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
+    module.log = lambda name, value, **_: logged.append(value)  # type: ignore[method-assign,assignment]
     module.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
-    module.trainer.strategy.optimizers = [module.configure_optimizers()["optimizer"]]
-    batch = step_batches(model)[0]
+    optimizer = module.configure_optimizers()["optimizer"]
+    module.trainer.strategy.optimizers = [optimizer]
+    encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
+    batch, padded, logged = pack(encoded, length=512), collate(encoded), list[Any]()
+    with Reads() as reads:
+        module.on_train_batch_start(batch, 0)
+        module.training_step(batch, 0).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    assert not reads.found
+    assert logged and all(isinstance(value, torch.Tensor) for value in logged), "a number is copied to the device"
+    with reads:  # a padded one: transformers looks whether positions start anew, once a batch
+        module.training_step(padded, 0)
+    assert reads.found == ["_local_scalar_dense"]
 
-    def refuse(tensor: torch.Tensor) -> Any:
-        raise AssertionError("a step reads a value from the device")
 
-    monkeypatch.setattr(torch.Tensor, "item", refuse)
-    monkeypatch.setattr(torch.Tensor, "__float__", refuse)
-    module.training_step(batch, 0).backward()
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_twenty_steps_are_the_same_packed_and_padded(tokenizer: Path, tmp_path: Path, tuning: str) -> None:
+    """Losses of 20 steps of two micro-batches, as single samples, padded together, and laid end to end."""
+
+    def curve(cut: str) -> list[float]:
+        language = lora(tokenizer, 0.0) if tuning == "lora" else tiny_config(tokenizer).language
+        model = tiny_model(tokenizer, language=language)
+        encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
+        whole = {"samples": [[item] for item in encoded], "padded": [encoded[::2], encoded[1::2]]}
+        whole["packed"] = [encoded[:3], encoded[3:]]
+        parts, share = whole[cut], len(encoded) / len(whole[cut])
+        batches = [pack(p, share, 512, 256) if cut == "packed" else collate(p, share) for p in parts]
+        losses = Losses()
+        trainer = L.Trainer(
+            accelerator="cpu", max_epochs=1, accumulate_grad_batches=len(batches), gradient_clip_val=1.0, logger=False,
+            enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            default_root_dir=tmp_path, callbacks=[losses],
+        )  # fmt: skip
+        model.train()
+        trainer.fit(DepictQAModule(model, OptimizerConfig(lr=3e-3), 20), Repeated(batches, 20))
+        return torch.tensor(losses.values).view(20, -1).mean(1).tolist()
+
+    samples, padded, packed = (curve(cut) for cut in ("samples", "padded", "packed"))
+    assert packed[-1] < packed[0] - 0.1, "the test needs a model that learns"
+    assert packed == pytest.approx(samples, rel=1e-4) and padded == pytest.approx(samples, rel=1e-4)
