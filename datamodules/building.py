@@ -54,6 +54,7 @@ class _Job:
     items: Sequence[Any]
     make: Callable[[int, Any], Any]
     bake: ImageGeometry | None
+    compressed: bool
 
     @property
     def report(self) -> Path:
@@ -75,6 +76,7 @@ def build(
     seed: int,
     records_per_shard: int = RECORDS_PER_SHARD,
     bake: ImageGeometry | None = None,
+    compressed: bool = True,
     num_workers: int = 1,
     max_rejected: float = MAX_REJECTED,
     progress: Progress | None = None,
@@ -83,8 +85,9 @@ def build(
     """Writes `out/<source>/<split>` for each part, refuses leaks between train and test; -> samples by place.
 
     Records that cannot be made are named in `out/rejected.jsonl`; more than the share `max_rejected` of all stops
-    the build, and they are named in `<out>.rejected.jsonl`. `finish` may add files to the folder. `num_workers`
-    above 1 are spawned processes (the caller's script then needs its main guard). The bytes do not depend on them.
+    the build, and they are named in `<out>.rejected.jsonl`. `bake` and `compressed` are as in `ShardWriter`. `finish`
+    may add files to the folder. `num_workers` above 1 are spawned processes (the caller's script then needs its main
+    guard). The bytes do not depend on them.
     ValueError where `out` is there already, is being built, or cannot be written.
     """
     refuse_existing(out)
@@ -94,8 +97,8 @@ def build(
     partial = out.with_name(f".{out.name}.partial")
     try:
         with _claimed(partial, out):
-            _begin(partial, _fingerprint(parts, seed, records_per_shard, bake))
-            jobs = list(_jobs(partial, parts, records_per_shard, bake))
+            _begin(partial, _fingerprint(parts, seed, records_per_shard, bake, compressed))
+            jobs = list(_jobs(partial, parts, records_per_shard, bake, compressed))
             try:
                 reports = _run(jobs, parts, num_workers, max_rejected, progress)
                 _finish(partial, parts, reports, jobs, seed)
@@ -170,10 +173,11 @@ def _begin(partial: Path, plan: dict[str, Any]) -> None:
 
 
 def _fingerprint(
-    parts: Sequence[Part], seed: int, records_per_shard: int, bake: ImageGeometry | None
+    parts: Sequence[Part], seed: int, records_per_shard: int, bake: ImageGeometry | None, compressed: bool
 ) -> dict[str, Any]:
     """Tells one build from another: settings, version, and a hash of all items."""
     plan: dict[str, Any] = {"seed": seed, "records_per_shard": records_per_shard, "bake": bake and asdict(bake)}
+    plan["compressed"] = compressed
     plan["code_version"] = importlib.metadata.version("depictqa")
     for part in parts:
         digest = hashlib.sha256(repr((_identity(part.make), part.licence)).encode())
@@ -192,13 +196,15 @@ def _identity(make: Callable[..., Any]) -> tuple[str, ...]:
     return make.__module__, make.__qualname__, "" if owner is None else repr(owner)
 
 
-def _jobs(partial: Path, parts: Sequence[Part], size: int, bake: ImageGeometry | None) -> Iterator[_Job]:
+def _jobs(
+    partial: Path, parts: Sequence[Part], size: int, bake: ImageGeometry | None, compressed: bool
+) -> Iterator[_Job]:
     for part in parts:
         folder = partial / part.source / part.split
         folder.mkdir(parents=True, exist_ok=True)
         for number, first in enumerate(range(0, len(part.items), size)):
             items = part.items[first : first + size]
-            yield _Job(folder, part.source, part.split, number, first, items, part.make, bake)
+            yield _Job(folder, part.source, part.split, number, first, items, part.make, bake, compressed)
 
 
 def _run(
@@ -267,7 +273,7 @@ def _write_shard(job: _Job) -> _Report:
                 continue
             try:
                 record = job.make(number, item)
-                images = encode_images(record, job.bake, f"{job.source} {job.split}")
+                images = encode_images(record, job.bake, job.compressed, f"{job.source} {job.split}")
             except (ValueError, OSError) as error:
                 rejected.append(Rejected(f"{job.source}/{job.split} record {number}", " ".join(str(error).split())))
                 continue

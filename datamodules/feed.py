@@ -148,8 +148,15 @@ class Feed:
         return HeldOutLoader(batches, self.num_workers, self._pins())
 
     def samples(self, split: str) -> Joined:
-        """All samples of a split, decoded as they are asked for. Needs no encoder."""
-        return Joined([source.open(split) for source in self.sources])
+        """All samples of a split, decoded as they are asked for. Needs no encoder.
+
+        ValueError where there is one and the images were scaled for another.
+        """
+        samples = Joined([source.open(split) for source in self.sources])
+        if self.encoder is not None:
+            for shards in samples.parts:
+                shards.check_geometry(self.encoder.geometry)
+        return samples
 
     def _make_plan(self) -> Plan | WindowPlan:
         _, lengths, sizes = self._open("train")

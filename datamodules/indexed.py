@@ -13,6 +13,7 @@ import numpy as np
 
 from datamodules.records import Record, RecordSample, from_json, to_sample
 from datamodules.shards import FORMAT, MEMBER_NAMES, TAR_BLOCK, check_split
+from depictqa.image import ImageGeometry
 from depictqa.sample import Sample, Slot, Task, Truth, Turn
 
 
@@ -38,6 +39,7 @@ class _Shard:
     tar: Path
     text: bytes
     starts: np.ndarray  # [records + 1] where each record's line starts in `text`
+    baked: str | None  # limits of the geometry that scaled its images
 
     def line(self, record: int) -> bytes:
         return self.text[self.starts[record] : self.starts[record + 1]].rstrip(b",\n")
@@ -96,6 +98,11 @@ class IndexedShards(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[i] for i in range(len(self)))
+
+    def check_geometry(self, geometry: ImageGeometry) -> None:
+        """ValueError where images were scaled when they were stored, and not as this geometry scales them."""
+        for shard in self._shards:
+            geometry.check_scaled(shard.baked, f"images of '{self.folder}' are")
 
     def entry(self, index: int) -> Entry:
         shard, record, sample = self._locate(index)
@@ -178,6 +185,7 @@ def _open_shard(folder: Path, stated: Mapping[str, Any]) -> tuple[_Shard, np.nda
         header = json.loads(text[:first_line] + b"]}")
         counts = np.asarray(header["counts"], dtype=np.int64)
         size = int(header["bytes"])
+        baked = None if header["baked"] is None else f"{header['baked'][0]}/{header['baked'][1]}"
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"'{index}' is not an index: {error}; build the split again") from error
     starts = first_line + np.concatenate([[0], np.flatnonzero(np.frombuffer(text[first_line:], np.uint8) == 10) + 1])
@@ -185,7 +193,7 @@ def _open_shard(folder: Path, stated: Mapping[str, Any]) -> tuple[_Shard, np.nda
         raise _damaged(index, "does not hold the records that the manifest counts")
     if tar.stat().st_size != size or size != stated["bytes"]:
         raise _damaged(tar, f"has {tar.stat().st_size} bytes, its index says {size}")
-    return _Shard(tar, text, starts[: len(counts) + 1]), counts
+    return _Shard(tar, text, starts[: len(counts) + 1], baked), counts
 
 
 def _parse(line: bytes, where: str, truths: bool) -> _Indexed:

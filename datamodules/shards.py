@@ -28,8 +28,9 @@ from typing import Any, BinaryIO
 
 from PIL import Image
 
+from datamodules import png
 from datamodules.records import Record, check_record, to_json
-from depictqa.image import ImageGeometry, decode_image, load_image
+from depictqa.image import ImageGeometry
 from depictqa.sample import Slot
 
 FORMAT = 1
@@ -47,8 +48,9 @@ def check_split(split: str) -> str:
 class ShardWriter:
     """Context manager that writes one split, record by record. Leaving it by an exception leaves nothing behind.
 
-    `bake` stores images at the size to which that geometry scales them anyway (recorded in the index);
-    without it they are stored as they are. PNG always. `building.build` writes many shards at once.
+    `bake` stores images at the size to which that geometry scales them anyway (recorded in the index and in the
+    images); without it they are stored as they are. PNG always; those that are not `compressed` are read several times
+    as fast and take more room. `building.build` writes many shards at once.
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class ShardWriter:
         seed: int,
         records_per_shard: int = 1000,
         bake: ImageGeometry | None = None,
+        compressed: bool = True,
     ) -> None:
         self.root, self.split = Path(root), check_split(split)
         if records_per_shard < 1:
             raise ValueError(f"records_per_shard is {records_per_shard}; give at least 1")
         self.source, self.licence, self.seed = source, licence, seed
-        self.records_per_shard, self.bake = records_per_shard, bake
+        self.records_per_shard, self.bake, self.compressed = records_per_shard, bake, compressed
         self.final = self.root / split
         self.partial = self.root / f".{split}.partial-{os.getpid()}"
         self._shard: Shard | None = None
@@ -86,7 +89,7 @@ class ShardWriter:
     def write(self, record: Record) -> None:
         """Append a record. ValueError where its key, slots or images are not fit for a shard."""
         where = f"{self.source} {self.split}"
-        images = encode_images(record, self.bake, where)
+        images = encode_images(record, self.bake, self.compressed, where)
         if record.key in self._keys:
             raise ValueError(f"{where} '{record.key}': key written twice; give every record its own")
         try:
@@ -170,26 +173,13 @@ def write_manifest(folder: Path, shards: Sequence[Written], where: Mapping[str, 
         _flush(file)
 
 
-Encoded = tuple[bytes, tuple[int, int]]  # an image as the bytes of a PNG, and its (width, height)
-
-
-def encode_images(record: Record, bake: ImageGeometry | None, where: str) -> dict[Slot, Encoded]:
+def encode_images(record: Record, bake: ImageGeometry | None, compressed: bool, where: str) -> dict[Slot, png.Encoded]:
     """Each slot's PNG. ValueError, beginning with `where`, for a record that is not fit for a shard."""
     check_record(record, where)
-    return {slot: _png(image, bake, f"{where} '{record.key}' {slot}") for slot, image in record.images.items()}
-
-
-def _png(image: Image.Image | bytes, bake: ImageGeometry | None, name: str) -> Encoded:
-    """A plain RGB PNG is kept byte for byte."""
-    opened = decode_image(image, name) if isinstance(image, bytes) else load_image(image)
-    size = opened.size if bake is None else bake.resized(opened.size)
-    if isinstance(image, bytes) and size == opened.size and _is_plain_png(image):
-        return image, size
-    if size != opened.size:
-        opened = opened.resize(size, Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    opened.save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue(), size
+    return {
+        slot: png.encode(image, bake, compressed, f"{where} '{record.key}' {slot}")
+        for slot, image in record.images.items()
+    }
 
 
 class Shard:
@@ -206,7 +196,7 @@ class Shard:
         self.tasks: Counter[str] = Counter()
         self.references: set[str] = set()
 
-    def add(self, record: Record, images: Mapping[Slot, Encoded]) -> None:
+    def add(self, record: Record, images: Mapping[Slot, png.Encoded]) -> None:
         text = to_json(record.samples)
         members = {MEMBER_NAMES[slot]: data for slot, (data, _) in images.items()}
         members["json"] = json.dumps(text, ensure_ascii=False).encode()
@@ -278,14 +268,7 @@ def cannot_write(path: Path, error: OSError) -> ValueError:
     return ValueError(f"cannot write '{path}': {error.strerror or error}; free space or choose another folder")
 
 
-def _is_plain_png(data: bytes) -> bool:
-    with Image.open(io.BytesIO(data)) as image:
-        return (
-            image.format == "PNG" and image.mode == "RGB" and not image.getexif() and "transparency" not in image.info
-        )
-
-
-def _reference_ids(record: Record, images: Mapping[Slot, Encoded]) -> set[str]:
+def _reference_ids(record: Record, images: Mapping[Slot, png.Encoded]) -> set[str]:
     """The stated origin, and the reference image's content, which finds one image under two names."""
     ids = {record.reference} if record.reference else set()
     if Slot.REFERENCE in images:

@@ -96,6 +96,8 @@ def _synthetic(cfg: DictConfig) -> dict[str, int]:
     """Makes its images itself; `raw` holds photos of one's own."""
     from datamodules.parts import count_samples
 
+    if cfg.baked or not cfg.compressed:
+        raise ValueError("embedded images have their size and are small; leave out baked and compressed")
     options = {str(name): value for name, value in cfg.source.items() if name != "_target_"}
     workers = num_workers(cfg.num_workers)
     get_method(SYNTHETIC)(Path(cfg.out), photos=cfg.raw, seed=cfg.seed, num_workers=workers, **options)
@@ -105,6 +107,7 @@ def _synthetic(cfg: DictConfig) -> dict[str, int]:
 def _from_files(cfg: DictConfig) -> dict[str, int]:
     from datamodules.building import build, refuse_existing
     from datamodules.writers.pools import load_pools, make_with
+    from depictqa.image import ImageGeometry
 
     if cfg.raw is None:
         raise ValueError("this source is made from files; give the folder or archive that holds them (raw=DIR)")
@@ -114,12 +117,17 @@ def _from_files(cfg: DictConfig) -> dict[str, int]:
         added = load_pools(list(cfg.pools))
         parts = [replace(part, make=partial(make_with, added, part.make)) for part in parts]
     workers = num_workers(cfg.num_workers)
+    bake = ImageGeometry(**cfg.model.image) if cfg.baked else None
+    if bake is not None:
+        print(f"images are scaled to {bake.limits} px (short side/long side at most), as model.image says")
     try:
         with part_progress(parts) as progress:
             return build(
                 parts,
                 Path(cfg.out),
                 seed=cfg.seed,
+                bake=bake,
+                compressed=cfg.compressed,
                 num_workers=workers,
                 max_rejected=cfg.max_rejected,
                 progress=progress,

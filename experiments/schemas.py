@@ -341,6 +341,8 @@ class RunConfig:
     check: str | None = None  # a folder of shards to be looked at
     sheet: str | None = None  # a photo to be shown with all distortions
     num_workers: int | None = None  # processes that make records; one for each core
+    baked: bool = False  # store images scaled as the model scales them anyway (model.image): less to read and to do
+    compressed: bool = True  # false: images that are read several times as fast and take more room
     max_rejected: float = 0.01  # share of records that may be set apart as unfit before a build stops
     # annotate, revise
     annotator: str | None = None  # your name, as it will stand in the data

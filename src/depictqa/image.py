@@ -14,6 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+SCALED = "depictqa.scaled"
+"""Where an image's `info` tells the limits of the geometry that it was scaled by already (a PNG keeps it as text)."""
+
 
 @dataclass
 class ImageGeometry:
@@ -55,13 +58,29 @@ class ImageGeometry:
         """Pixels of scaled images' sides, of any shape -> after the random crop of training by these `ratios`."""
         return np.maximum((sides * ratios).astype(np.int64), self.crop_min_side)
 
+    @property
+    def limits(self) -> str:
+        return f"{self.short_side}/{self.long_side}"
+
+    def check_scaled(self, limits: str | None, name: str) -> None:
+        """ValueError where an image was scaled by another geometry, to `limits`, before it came here."""
+        if limits not in (None, self.limits):
+            raise ValueError(
+                f"{name} scaled to {limits} px (short side/long side at most), this model takes {self.limits}; "
+                "build the shards again for this model, or with baked=false"
+            )
+
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """(width, height) of a source -> (rows, columns) of patches without the random crop."""
         width, height = self.padded(self.resized(size))
         return height // self.patch, width // self.patch
 
     def prepare(self, image: Image.Image, rng: np.random.Generator | None = None) -> np.ndarray:
-        """RGB image -> uint8 [H, W, 3] of whole patches. With `rng`, the random crop of training."""
+        """RGB image -> uint8 [H, W, 3] of whole patches. With `rng`, the random crop of training.
+
+        ValueError where the image was scaled for another geometry.
+        """
+        self.check_scaled(image.info.get(SCALED), "an image is")
         size = self.resized(image.size)
         if size != image.size:
             image = image.resize(size, Image.Resampling.BICUBIC)
@@ -140,5 +159,5 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
     if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", rgba.size, (255, 255, 255, 255)), rgba)
-    rgb = upright.convert("RGB")
+    rgb = upright if upright.mode == "RGB" else upright.convert("RGB")
     return rgb.copy() if rgb is image else rgb

@@ -12,6 +12,7 @@ from PIL import Image
 
 import experiments.schemas  # noqa: F401
 from datamodules.indexed import IndexedShards
+from depictqa.sample import Slot
 from experiments.build import run
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -50,6 +51,26 @@ def test_builds_shards_and_tells_their_sizes(raw, tmp_path, capsys):
     assert "templated/train" in capsys.readouterr().out
     with pytest.raises(ValueError, match="out' exists already; remove it or choose another folder"):
         run(config("source=metas", "source.held_out=0.2", f"raw={raw}", f"out={out}"))
+
+
+def test_images_can_be_stored_as_the_model_takes_them(raw, tmp_path, capsys):
+    """Scaled, not compressed, or both; what is embedded has no use for it."""
+    for path in raw.glob("image_A_*.png"):
+        Image.new("RGB", (9, 9), "teal").save(path)
+    image = ["model.image.short_side=6", "model.image.long_side=18", "source.held_out=0"]
+    sizes = {}
+    for baked, compressed in ((False, True), (False, False), (True, False)):
+        out = tmp_path / f"{baked}{compressed}"
+        form = [f"baked={baked}", f"compressed={compressed}"]
+        run(config("source=metas", f"raw={raw}", f"out={out}", *image, *form))
+        shards = IndexedShards(out / "templated", "train")
+        assert shards[0].images[Slot.A].size == ((6, 6) if baked else (9, 9))
+        sizes[baked, compressed] = shards._parse(0, 0).places[Slot.A][1]
+        said = "images are scaled to 6/18 px (short side/long side at most), as model.image says"
+        assert (said in capsys.readouterr().out) == baked
+    assert sizes[False, False] > 9 * 9 * 3 > sizes[False, True]
+    with pytest.raises(ValueError, match="embedded images .*; leave out baked and compressed"):
+        run(config("source=synthetic", f"out={tmp_path / 'tiny'}", "baked=true"))
 
 
 def test_nothing_is_held_out_where_none_is_asked_for(raw, tmp_path):
