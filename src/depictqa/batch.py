@@ -149,22 +149,41 @@ def _up(number: int, multiple: int) -> int:
 
 def _place_images(batch: Batch, encoded: Sequence[Encoded], offsets: Sequence[int]) -> None:
     """Fill `pixels`, `image_positions` and `image_rows`; equal images are kept once."""
-    groups: dict[tuple[int, int], dict[bytes, tuple[np.ndarray, int]]] = {}
-    for item in encoded:
-        for pixels, length in zip(item.pixels, item.image_lengths, strict=True):
-            groups.setdefault(pixels.shape[:2], {}).setdefault(pixels.tobytes(), (pixels, length))
-    first_row: dict[tuple[tuple[int, int], bytes], int] = {}
-    row = 0
-    for size, images in groups.items():
-        for data, (_, length) in images.items():
-            first_row[size, data] = row
-            row += length
-        stacked = np.stack([pixels for pixels, _ in images.values()])
-        batch.pixels.append(torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous())
-    positions, rows = [], []
+    groups: dict[tuple[int, ...], _Group] = {}
+    placed: list[tuple[_Group, int, int, int]] = []  # group, number in it, first position, tokens
     for item, offset in zip(encoded, offsets, strict=True):
         for pixels, start, length in zip(item.pixels, item.image_starts, item.image_lengths, strict=True):
-            positions.append(torch.arange(length) + offset + start)
-            rows.append(torch.arange(length) + first_row[pixels.shape[:2], pixels.tobytes()])
-    if positions:
-        batch.image_positions, batch.image_rows = torch.cat(positions), torch.cat(rows)
+            group = groups.setdefault(pixels.shape[:2], _Group(length))
+            placed.append((group, group.number(pixels), offset + start, length))
+    row = 0
+    for group in groups.values():
+        group.first_row = row
+        row += len(group.images) * group.length
+        # Channels stay last in memory: to put them first is slow here, and no work where the vision tower is.
+        batch.pixels.append(torch.from_numpy(np.stack(group.images)).permute(0, 3, 1, 2))
+    if placed:
+        batch.image_positions = torch.cat([torch.arange(length) + start for _, _, start, length in placed])
+        firsts = [group.first_row + number * length for group, number, _, length in placed]
+        batch.image_rows = torch.cat(
+            [torch.arange(length) + first for first, (*_, length) in zip(firsts, placed, strict=True)]
+        )
+
+
+class _Group:
+    """Images of one size, each of `length` tokens. They are compared where a few of their bytes agree, which is faster
+    than to hash them whole."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.first_row = 0
+        self.images: list[np.ndarray] = []
+        self._alike: dict[bytes, list[int]] = {}
+
+    def number(self, pixels: np.ndarray) -> int:
+        alike = self._alike.setdefault(pixels.reshape(-1)[::97].tobytes(), [])
+        for number in alike:
+            if np.array_equal(self.images[number], pixels):
+                return number
+        alike.append(len(self.images))
+        self.images.append(pixels)
+        return alike[-1]

@@ -101,7 +101,8 @@ class Encoder:
             else:
                 ids += tokens
                 labels += tokens if piece.supervised else [IGNORE_INDEX] * len(tokens)
-        encoded.ids, encoded.labels = torch.tensor(ids), torch.tensor(labels)
+        # By way of numpy, which takes a list ten times as fast.
+        encoded.ids, encoded.labels = (torch.from_numpy(np.array(numbers, np.int64)) for numbers in (ids, labels))
         return encoded
 
     def length(self, task: Task, slots: Mapping[Slot, tuple[int, int]], dialogue: Sequence[Turn]) -> int:
