@@ -16,6 +16,7 @@ FEATURES = ("local", "global")
 PATCH_INITS = ("random", "cosine")
 PROJECTORS = ("linear", "mlp", "abstractor")
 TUNINGS = ("lora", "full", "frozen")
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass
@@ -26,6 +27,7 @@ class VisionConfig:
     `architecture` are arguments of `open_clip.transformer.VisionTransformer`, for towers of one's own size.
     `patch_init`: "random", or "cosine" for an `architecture` to be trained from scratch (see `patch_init.py`).
     `features`: "local" gives every patch of the last block (no final norm), "global" the projected class token.
+    `dtype` of its parameters: half as wide ones need not be cast at every step of mixed precision.
     """
 
     name: str | None = None
@@ -34,6 +36,7 @@ class VisionConfig:
     patch_init: str = "random"
     features: str = "local"
     trainable: bool = False
+    dtype: str = "float32"
 
 
 @dataclass

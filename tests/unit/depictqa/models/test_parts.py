@@ -54,6 +54,19 @@ def test_frozen_tower_has_no_gradient_and_stays_in_evaluation() -> None:
     assert trained.training and trained(pixels(28, 28)).requires_grad
 
 
+def test_half_as_wide_parameters_give_nearly_the_same_features() -> None:
+    torch.manual_seed(0)
+    tower = VisionTower.build(VisionConfig(architecture=ARCHITECTURE))
+    half = VisionTower.build(VisionConfig(architecture=ARCHITECTURE, dtype="bfloat16"))
+    half.trunk.load_state_dict(tower.trunk.state_dict())
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.bfloat16}
+    image = pixels(42, 56)
+    assert half(image).dtype == tower(image).dtype == torch.float32
+    assert (half(image) - tower(image)).norm() / tower(image).norm() < 0.02
+    with pytest.raises(ValueError, match="vision.dtype 'int8' unknown; choose float32, bfloat16, float16"):
+        VisionTower.build(VisionConfig(architecture=ARCHITECTURE, dtype="int8"))
+
+
 def test_open_clip_names() -> None:
     tower = VisionTower.build(VisionConfig(name="RN50"))
     assert tower(pixels(96, 64, 1)).shape == (1, 6, 2048) and tower.patch == 32
