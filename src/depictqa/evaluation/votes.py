@@ -13,7 +13,7 @@ from torch import Tensor
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import TIE
 from depictqa.metrics.bootstrap import COUNT, HIGH, LOW, mean_interval
-from depictqa.metrics.two_afc import human_points, triplet_points
+from depictqa.metrics.triplets import human_points, triplet_points
 from depictqa.sample import Task
 
 OVERALL = "overall"
