@@ -16,6 +16,7 @@ from depictqa.metrics.accuracy import TIE
 from depictqa.sample import Sample, Slot, Task, Turn
 
 Replies = Mapping[tuple[int, int], Reply]
+"""By the numbers of A and B in their group."""
 
 
 class AllPairs:
@@ -34,7 +35,7 @@ class AllPairs:
         self._pairs = pairs(groups, references)
         self.samples: Sequence[Sample] = BothOrders(self._pairs) if swap else self._pairs
         self._groups = {group.reference: group for group in groups}
-        self._kept: tuple[Any, Replies] | None = None
+        self._kept: tuple[Any, dict[tuple[str, str], Reply]] | None = None
 
     def fits(self, answerer: Any, seen: Seen) -> bool:
         can = hasattr(answerer, "choose_all") or hasattr(answerer, "grade") or _compares(answerer)
@@ -61,10 +62,10 @@ class AllPairs:
         key = (id(answerer), group.reference, sample.full_reference)
         if self._kept is None or self._kept[0] != key:
             reference = sample.images[Slot.REFERENCE] if sample.full_reference else None
-            self._kept = key, ask(answerer, self._pairs.opened.readable(group), reference)
-        numbers = {image.name: number for number, image in enumerate(group.images)}
-        first, second = (numbers[sample.truth.names[slot]] for slot in (Slot.A, Slot.B))
-        return self._kept[1][first, second]
+            replies = ask(answerer, self._pairs.opened.readable(group), reference)
+            names = [image.name for image in group.images]
+            self._kept = key, {(names[i], names[j]): reply for (i, j), reply in replies.items()}
+        return self._kept[1][sample.truth.names[Slot.A], sample.truth.names[Slot.B]]
 
     def _choices(self, answerer: Any, images: Mapping[int, Image.Image], reference: Image.Image | None) -> Replies:
         numbers = list(images)
