@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
 
 from datamodules.sources.bapps import NUM_JND_VOTES, JndPair, read_patch
 from depictqa.assess import BRIEF
 from depictqa.evaluation.rated_images import Entry
+from depictqa.evaluation.samples import LazySamples
 from depictqa.sample import Sample, Slot, Task, Truth, Turn
 
 
-class JndPairs(Sequence[Sample]):
+class JndPairs(LazySamples):
     """p0 is A, p1 is B, at `side` px (None: as filed); opened when asked for. Keys are `SUBSET/STEM`."""
 
     def __init__(self, pairs: Sequence[JndPair], side: int | None) -> None:
@@ -21,13 +21,7 @@ class JndPairs(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def sample(self, index: int) -> Sample:
         pair, seen = self.pairs[index], self.entry(index)
         images = {Slot.A: read_patch(pair.p0, self.side), Slot.B: read_patch(pair.p1, self.side)}
         return Sample(seen.key, seen.task, images, seen.dialogue, seen.truth)

@@ -8,7 +8,8 @@ from omegaconf import DictConfig
 
 from datamodules.indexed import IndexedShards
 from datamodules.sources.bapps import subset_of
-from depictqa.evaluation.benchmark import Benchmark, Questions, of_tasks
+from depictqa.evaluation.benchmark import Benchmark, Questions
+from depictqa.evaluation.samples import of_tasks
 from depictqa.evaluation.swap import BothOrders
 from depictqa.sample import Task
 from experiments.prepare import benchmark_root

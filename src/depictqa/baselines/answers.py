@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from depictqa.evaluation.answerer import MODEL, Reply
-from depictqa.evaluation.benchmark import has_reference, peek
 from depictqa.evaluation.result import Result
+from depictqa.evaluation.samples import has_reference, peek
 from depictqa.prompt import without_marker
 from depictqa.sample import Sample, Task
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from depictqa.evaluation.benchmark import Benchmark, HeldOutLoss, Questions, of_tasks
+from depictqa.evaluation.benchmark import Benchmark, HeldOutLoss, Questions
+from depictqa.evaluation.samples import of_tasks
 from depictqa.sample import Sample, Task
 
 TASKS = tuple(task for task in Task if task is not Task.CONTENT)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any
 
 from depictqa.evaluation.benchmark import reply_result
 from depictqa.evaluation.rated_images import LEVEL_QUESTION
 from depictqa.evaluation.result import Result, Seen, make_result
+from depictqa.evaluation.samples import LazySamples, peek
 from depictqa.evaluation.swap import BothOrders, original_key
 from depictqa.metrics.bootstrap import HIGH, LOW
 from depictqa.metrics.jnd import average_precision, average_precision_interval
@@ -106,7 +107,7 @@ def _distances(result: Result, other: Result | None) -> tuple[float, float]:
 _MEASURED = "/distance"
 
 
-class _Asked(Sequence[Sample]):
+class _Asked(LazySamples):
     """Each pair in both orders, and all pairs once more for metrics: B with A as the reference."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
@@ -116,13 +117,7 @@ class _Asked(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._both) + len(self._pairs)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def sample(self, index: int) -> Sample:
         if index < len(self._both):
             return self._both[index]
         sample = self._pairs[index - len(self._both)]
@@ -130,8 +125,6 @@ class _Asked(Sequence[Sample]):
         return replace(sample, images=images, **_measured(sample))
 
     def entry(self, index: int) -> Seen:
-        from depictqa.evaluation.benchmark import peek
-
         if index < len(self._both):
             return self._both.entry(index)
         seen: Any = peek(self._pairs, index - len(self._both))

@@ -4,15 +4,15 @@ when a sample is asked for, and those of one reference are kept."""
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, combinations
-from typing import overload
 
 from PIL import Image
 
 from depictqa.assess import BRIEF
+from depictqa.evaluation.samples import LazySamples
 from depictqa.sample import Sample, Slot, Task, Truth, Turn
 
 Open = Callable[[], Image.Image]
@@ -89,7 +89,7 @@ class OpenGroup:
         return found
 
 
-class RatedSamples(Sequence[Sample]):
+class RatedSamples(LazySamples):
     """A sample for each of `choices` of a group's images, as A or as A and B, group by group: with the reference and
     without it as `references` says. A group that has no reference is asked about without one."""
 
@@ -116,19 +116,10 @@ class RatedSamples(Sequence[Sample]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
+    def sample(self, index: int) -> Sample:
         group, entry = self._entry(index)
         images = {slot: self.opened.image(group, number) for slot, number in entry.slots.items()}
         return Sample(entry.key, entry.task, images, entry.dialogue, entry.truth)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
 
     def entry(self, index: int) -> Entry:
         return self._entry(index)[1]

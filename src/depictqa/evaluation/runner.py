@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from depictqa.evaluation.answerer import MODEL
-from depictqa.evaluation.benchmark import Benchmark, Subset, peek
+from depictqa.evaluation.benchmark import Benchmark
 from depictqa.evaluation.partial import PartialResults
 from depictqa.evaluation.result import Result
+from depictqa.evaluation.samples import Subset, peek
 from depictqa.sample import Sample
 
 logger = logging.getLogger(__name__)

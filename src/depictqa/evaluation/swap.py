@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from depictqa.evaluation.result import Seen
+from depictqa.evaluation.samples import LazySamples, peek
 from depictqa.sample import Sample, Slot, Truth
 
 _SUFFIX = "/swapped"
@@ -27,7 +28,7 @@ def original_key(key: str) -> str | None:
     return key.removesuffix(_SUFFIX) if key.endswith(_SUFFIX) else None
 
 
-class BothOrders(Sequence[Sample]):
+class BothOrders(LazySamples):
     """Every sample of a lazy sequence, each followed by itself with A and B exchanged; still lazy."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
@@ -36,22 +37,11 @@ class BothOrders(Sequence[Sample]):
     def __len__(self) -> int:
         return 2 * len(self.samples)
 
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not 0 <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+    def sample(self, index: int) -> Sample:
         sample = self.samples[index // 2]
         return swapped(sample) if index % 2 else sample
 
     def entry(self, index: int) -> Seen:
-        """What is known without decoding."""
-        from depictqa.evaluation.benchmark import peek
-
         seen: Any = peek(self.samples, index // 2)
         if index % 2 == 0:
             return seen

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from datamodules.indexed import Entry
 from depictqa.evaluation.answerer import Reply
-from depictqa.evaluation.benchmark import Questions, Subset, has_reference, of_tasks
+from depictqa.evaluation.benchmark import Questions
 from depictqa.evaluation.result import read_results
 from depictqa.evaluation.runner import Runner
+from depictqa.evaluation.samples import Subset, has_reference, of_tasks
 from depictqa.sample import Sample, Slot, Task, Truth
 from depictqa.testing import make_sample
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from depictqa.evaluation.benchmark import Questions, has_reference, of_tasks
+from depictqa.evaluation.benchmark import Questions
 from depictqa.evaluation.runner import Runner
+from depictqa.evaluation.samples import has_reference, of_tasks
 from depictqa.evaluation.swap import BothOrders, original_key, swapped
 from depictqa.sample import Distortion, Slot, Task, Truth
 from depictqa.testing import make_sample
