@@ -140,9 +140,7 @@ class Plan:
         """[draws] samples and [draws] lengths by position in an epoch; the last epoch's are kept, so that one call
         serves all workers that are forked after it."""
         if self._made is None or self._made[0] != epoch:
-            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
-            lengths = self.lengths[order] if self.drawn is None else self.drawn(epoch, order)
-            self._made = (epoch, order, lengths)
+            self._made = (epoch, *measured(self, epoch))
         return self._made[1:]
 
     def draws(self, epoch: int, step: int) -> list[Draw]:
@@ -199,8 +197,15 @@ class Recipe(Protocol):
     token_budget: int
     seed: int
     epochs: int
+    drawn: Callable[[int, np.ndarray], np.ndarray] | None
     num_draws: int
     accumulate: int
+
+
+def measured(recipe: Recipe, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """[draws] samples and [draws] stream tokens by position in an epoch."""
+    order = epoch_order(recipe.sizes, recipe.repeats, recipe.seed, epoch)
+    return order, recipe.lengths[order] if recipe.drawn is None else recipe.drawn(epoch, order)
 
 
 def count_draws(recipe: Recipe) -> int:

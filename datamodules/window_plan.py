@@ -16,7 +16,7 @@ from itertools import islice
 import numpy as np
 
 from datamodules.packing import WINDOW, even_packs, packing_efficiency, windows
-from datamodules.plan import Draw, count_draws, epoch_order, fingerprint
+from datamodules.plan import Draw, count_draws, fingerprint, measured
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,7 @@ class WindowPlan:
     def _measured(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """[draws] samples and [draws] stream tokens by position; the last epoch's are kept."""
         if self._lengths is None or self._lengths[0] != epoch:
-            order = epoch_order(self.sizes, self.repeats, self.seed, epoch)
-            self._lengths = (epoch, order, self.lengths[order] if self.drawn is None else self.drawn(epoch, order))
+            self._lengths = (epoch, *measured(self, epoch))
         return self._lengths[1:]
 
     def _packs(self, lengths: np.ndarray) -> list[np.ndarray]:
