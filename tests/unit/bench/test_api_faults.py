@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
-import pytest
-
-FILE = Path(__file__).parents[3] / "bench" / "api_faults.py"
+from bench import api_faults
 
 
-@pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_api_faults", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_fault_once(bench, capsys, monkeypatch) -> None:
+def test_every_fault_once(capsys, monkeypatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "restored after the test")
     monkeypatch.setenv("NO_PROXY", "restored after the test")
-    num = len(bench.FAULTS)
-    found = bench.main(bench.arguments(["--items", str(2 * num)]))
+    num = len(api_faults.FAULTS)
+    found = api_faults.main(api_faults.arguments(["--items", str(2 * num)]))
     assert (found["lost"], found["asked_again"], found["asked_again_though_answered"]) == (0, 2, 0)
     rows = {kind: numbers for kind, *numbers in found["rows"]}
     assert rows["429, Retry-After"] == [2, 4, 6, 2]
@@ -33,4 +18,4 @@ def test_every_fault_once(bench, capsys, monkeypatch) -> None:
     assert found["wrong_key"][0] <= 8 and "refuses the key (401)" in found["wrong_key"][1]
     assert 10 <= found["cost_cap"][0] <= 17 and "(baseline.api.max_cost)" in found["cost_cap"][1]
     told = capsys.readouterr().out
-    assert "lost: 0 of 34 items" in told and bench.KEY not in told
+    assert "lost: 0 of 34 items" in told and api_faults.KEY not in told

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
-import pytest
-
-FILE = Path(__file__).parents[3] / "bench" / "voting.py"
+from bench import voting
 
 
-@pytest.fixture(scope="module")
-def bench():
-    spec = importlib.util.spec_from_file_location("bench_voting", FILE)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_small_run(bench, capsys) -> None:
+def test_a_small_run(capsys) -> None:
     import torch
 
     threads = torch.get_num_threads()
     given = ["--images", "4", "--layers", "2", "--vision-layers", "1", "--repeats", "2", "--train-every", "1"]
     try:
-        found = bench.main(bench.arguments([*given, "--steps", "60", "--tokens-images", "12", "--json"]))
+        found = voting.main(voting.arguments([*given, "--steps", "60", "--tokens-images", "12", "--json"]))
     finally:
         torch.set_num_threads(threads)
     assert json.loads(capsys.readouterr().out) == found
@@ -40,8 +26,8 @@ def test_a_small_run(bench, capsys) -> None:
     assert tokens["unshared"] > 768 > 600 > tokens["shared"] > 256
 
 
-def test_the_table_names_what_was_measured(bench, capsys) -> None:
-    options = bench.arguments(["--repeats", "3"])
+def test_the_table_names_what_was_measured(capsys) -> None:
+    options = voting.arguments(["--repeats", "3"])
     timing = {
         "question": "Which?",
         "num_pairs": 36, "answers_read": 36, "answers_image_a": 20, "same_decisions": 35, "answer_tokens": 5.0,
@@ -49,7 +35,7 @@ def test_the_table_names_what_was_measured(bench, capsys) -> None:
         "speedup": [4.0, 5.0, 4.5],
     }  # fmt: skip
     tokens = {"images": 120, "shared": 303.6, "unshared": 920.0}
-    bench.show({"timings": [timing], "tokens_per_pair": tokens, "tokenizer": "tokenizer x"}, options)
+    voting.show({"timings": [timing], "tokens_per_pair": tokens, "tokenizer": "tokenizer x"}, options)
     said = capsys.readouterr().out
     assert (
         "4.50   (4.00 .. 5.00) times" in said and "35 of 36 answers read" in said and "120 images, tokenizer x" in said
