@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 def open_llm(options: DictConfig, group: str, others: Collection[str], **more: Any) -> Llm:
     """The model that the options of `group` name, with its cache; `others` are those that are not the model's."""
     from depictqa.chat.cache import ReplyCache
-    from depictqa.chat.llm import Llm
+    from depictqa.chat.llm import Llm, check_parallel
 
-    if not options.num_parallel > 0:
-        raise ValueError(f"{options.num_parallel} requests at a time; give at least 1 ({group}.num_parallel)")
+    check_parallel(options.num_parallel, group)
     settings = OmegaConf.to_container(options, resolve=True)
     assert isinstance(settings, dict)
     ours = {*others, "name", "model", "cache", "num_parallel"}

@@ -36,7 +36,7 @@ TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
 
 UNREAD_EXIT = 2
-"""The exit code where an image could not be read: figures are there, but do not stand on all samples."""
+"""The exit code where a result has an error: figures are there, but do not stand on all samples."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -85,9 +85,7 @@ def held_out(cfg: DictConfig) -> list[Benchmark]:
 
 
 def prepare_benchmarks(cfg: DictConfig) -> None:
-    """FileNotFoundError where shards are missing, ValueError for numbers that cannot be; embedded data that are not
-    there are built."""
-    check_numbers(cfg)
+    """FileNotFoundError where shards are missing; embedded data that are not there are built."""
     missing = [*missing_benchmark(cfg)]
     if missing:
         raise FileNotFoundError("; ".join(missing))
@@ -98,7 +96,7 @@ def prepare_benchmarks(cfg: DictConfig) -> None:
 
 
 def exit_if_unread(metrics: Mapping[str, float]) -> None:
-    """Exit code 2, once all is written, where an image could not be read."""
+    """Exit code 2, once all is written, where an image could not be read or a request failed."""
     if any(value for name, value in metrics.items() if name.endswith(f"/{ERRORS}")):
         raise SystemExit(UNREAD_EXIT)
 

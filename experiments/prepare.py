@@ -44,7 +44,7 @@ def check_numbers(cfg: DictConfig) -> None:
     numbers = {f"evaluation.{name}": options[name] for name in ("batch_size", "max_new_tokens")}
     for group in ("baseline", "model_under_test"):
         for name, one in (cfg[group] or {}).items():
-            found = {key: one[key] for key in ("batch_size", "max_new_tokens", "num_parallel", "timeout") if key in one}
+            found = {key: one[key] for key in ("batch_size", "max_new_tokens") if key in one}
             numbers |= {f"{group}.{name}.{key}": value for key, value in found.items()}
     for key, value in numbers.items():
         if value <= 0:

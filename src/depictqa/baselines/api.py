@@ -56,9 +56,10 @@ class ApiModel:
 
     def check(self) -> None:
         """One line, before anything long runs, where an option is wrong, the key is missing, or the client is."""
+        from depictqa.chat.llm import check_parallel
+
         check_layout(self.layout, self.name, self.group)
-        if not self.num_parallel > 0:
-            raise ValueError(f"{self.num_parallel} requests at a time; give at least 1 ({self.group}.num_parallel)")
+        check_parallel(self.num_parallel, self.group)
         _ = self.llm
 
     @cached_property

@@ -82,6 +82,8 @@ class Llm:
             raise ValueError(f"no model to ask; give the name that the server knows it by ({group}.model=NAME)")
         if base_url is not None and not re.match(r"https?://[^/\s]+", base_url):
             raise ValueError(f"'{base_url}' is no address; give http://HOST:PORT/v1 or https://... ({group}.base_url)")
+        if not timeout > 0:
+            raise ValueError(f"{timeout:g} seconds to wait for an answer; give a positive number ({group}.timeout)")
         if not isinstance(options or {}, Mapping):
             raise ValueError(f"options {options!r} are no fields of a request; give {{NAME: VALUE}} ({group}.options)")
         openai, self._tenacity = _libraries()
@@ -259,6 +261,12 @@ class Llm:
         doubling = self._tenacity.wait_exponential(multiplier=self.backoff, max=MAX_BACKOFF)
         own = (doubling + self._tenacity.wait_random(0, self.backoff))(state)
         return max(own, state.outcome.exception().wait or 0.0)
+
+
+def check_parallel(num_parallel: int, group: str) -> None:
+    """ValueError where `ask_all` could ask nothing."""
+    if not num_parallel > 0:
+        raise ValueError(f"{num_parallel} requests at a time; give at least 1 ({group}.num_parallel)")
 
 
 def ask_all(
