@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, OverrideParseException
@@ -90,6 +91,11 @@ def _nearest(key: str) -> str:
 
     close = difflib.get_close_matches(key, names(OmegaConf.structured(RunConfig), ""), n=1, cutoff=0.8)
     return f", did you mean '{close[0]}'?" if close else ""
+
+
+def relative(path: str | Path) -> Path:
+    """`path` as seen from here where it lies below, which is shorter to read."""
+    return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)
 
 
 @contextmanager

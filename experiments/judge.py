@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from experiments.chat import open_llm, paid
+from experiments.console import relative
 from experiments.report import print_report, run_folders
 
 OTHERS = ("protocol", "swap", "prompt")
@@ -42,7 +41,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     print_report([table] if table is not None else [])
     print(paid(llm, "judge"))
     for path in wanted:
-        print(f"{'results':13}{_relative(path)}")
+        print(f"{'results':13}{relative(path)}")
     if llm.given_up is not None:
         raise ValueError(f"{llm.given_up}; what is judged stands in the results: the same command goes on from there")
     return {
@@ -51,8 +50,3 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for name, value in one.figures.items()
         if "judge_" in name
     }
-
-
-def _relative(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
+from experiments.console import relative
 from experiments.prepare import open_data, prepare
 from experiments.resume import resumed_training, rewind_log
 
@@ -187,11 +188,6 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         memory["peak_gpu_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
     return memory
-
-
-def relative(path: str) -> Path:
-    """`path` as seen from here where it lies below, which is shorter to read."""
-    return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)
 
 
 def quiet() -> None:
