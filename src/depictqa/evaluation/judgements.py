@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from depictqa.evaluation.result import Result
-from depictqa.metrics.bootstrap import HIGH, LOW, mean_interval
+from depictqa.metrics.bootstrap import mean_figures
 
 RELATIVE = "relative"
 """The protocol of the paper's table, which stands before any other."""
@@ -88,7 +88,7 @@ def judge_figures(results: Sequence[Result], judge: Judge | None = None) -> dict
     found = judgements_of(results, judge)
     scores = [one["score"] for one in found if one["score"] is not None]
     figures = {"judge_n": float(len(scores)), "judge_unparsed": float(len(found) - len(scores))}
-    return figures | _mean("judge_score", scores) | _order_figures(found)
+    return figures | mean_figures("judge_score", scores) | _order_figures(found)
 
 
 def _order_figures(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -96,10 +96,10 @@ def _order_figures(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     scores = [one["score"] for one in exchanged if one["score"] is not None]
     if not exchanged:
         return {}
-    figures = _mean("judge_score_exchanged", scores)
+    figures = mean_figures("judge_score_exchanged", scores)
     figures["judge_unparsed_exchanged"] = float(len(exchanged) - len(scores))
     both = [one for one in found if one.get(EXCHANGED) and one["grades"] and one[EXCHANGED]["grades"]]
-    figures |= _mean("judge_order_bias", [one["score"] - one[EXCHANGED]["score"] for one in both])
+    figures |= mean_figures("judge_order_bias", [one["score"] - one[EXCHANGED]["score"] for one in both])
     figures["judge_order_n"] = float(len(both))
     pairs = [(one["grades"], one[EXCHANGED]["grades"]) for one in both]
     alike = [_preferred(*first) == _preferred(*second) for first, second in pairs if len(first) == len(second) == 2]
@@ -108,10 +108,3 @@ def _order_figures(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 def _preferred(person: float, model: float) -> float:
     return float(np.sign(model - person))
-
-
-def _mean(name: str, values: Sequence[float]) -> dict[str, float]:
-    if not values:
-        return {}
-    low, high = mean_interval(np.array(values))
-    return {name: float(np.mean(values)), f"{name}{LOW}": low, f"{name}{HIGH}": high}

@@ -26,7 +26,7 @@ SINGLE, SEVERAL, CLEAN = "single", "several", "clean"
 """Identifications of images with one distortion, with more, and with none, which have figures of their own."""
 
 ERRORS = "num_errors"
-"""Samples that could not be read, and so never were asked about. They are in `n`, and count as wrong."""
+"""Results without an answer: an image could not be read, a request failed. They are in `n`, and count as wrong."""
 
 _OF_TARGETS = ("field_accuracy", "distortion_accuracy")
 

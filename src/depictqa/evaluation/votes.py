@@ -12,7 +12,7 @@ from torch import Tensor
 
 from depictqa.evaluation.result import Result
 from depictqa.metrics.accuracy import TIE
-from depictqa.metrics.bootstrap import COUNT, HIGH, LOW, mean_interval
+from depictqa.metrics.bootstrap import COUNT, mean_figures
 from depictqa.metrics.triplets import human_points, triplet_points
 from depictqa.sample import Task
 
@@ -93,11 +93,7 @@ def _mean(name: str, points: Tensor) -> dict[str, float]:
     """The mean of what is no NaN and its interval; nothing where there is none."""
     values = points.numpy()
     values = values[~np.isnan(values)]
-    if not len(values):
-        return {}
-    low, high = mean_interval(values)
-    ends = {f"{name}{LOW}": low, f"{name}{HIGH}": high}
-    return {name: float(values.mean()), **ends, f"{name}{COUNT}": float(len(values))}
+    return mean_figures(name, values) | ({f"{name}{COUNT}": float(len(values))} if len(values) else {})
 
 
 def _distances(pick: str | None) -> tuple[float, float]:

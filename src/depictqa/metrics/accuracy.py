@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from depictqa.metrics.bootstrap import HIGH, LOW, mean_interval
+from depictqa.metrics.bootstrap import mean_figures
 
 TIE = "tie"
 
@@ -27,7 +27,5 @@ def comparison_accuracy(picked: Sequence[str | None], better: Sequence[str]) -> 
     parsed = np.array([p is not None for p in picked])
     metrics = {"share_parsed": float(parsed.mean()), "n": float(len(better))}
     for name, some in (("accuracy", points), ("accuracy_parsed", points[parsed])):
-        if len(some):
-            low, high = mean_interval(some)
-            metrics |= {name: float(some.mean()), f"{name}{LOW}": low, f"{name}{HIGH}": high}
+        metrics |= mean_figures(name, some)
     return metrics

@@ -26,6 +26,15 @@ def mean_interval(values: np.ndarray, confidence: float = CONFIDENCE, seed: int 
     return tail_quantiles(resamples(counts, seed) @ different / len(values), confidence)
 
 
+def mean_figures(name: str, values: np.ndarray | Sequence[float]) -> dict[str, float]:
+    """The mean of independent items and the ends of its interval, `name`, `name_low`, `name_high`; nothing of none."""
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        return {}
+    low, high = mean_interval(values)
+    return {name: float(values.mean()), f"{name}{LOW}": low, f"{name}{HIGH}": high}
+
+
 def share_interval(
     points: np.ndarray, asked: np.ndarray, confidence: float = CONFIDENCE, seed: int = 0
 ) -> tuple[float, float]:
