@@ -54,7 +54,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     import lightning as L
     import torch
 
-    from depictqa.callbacks import BEST, LAST
+    from depictqa.callbacks.checkpoints import BEST, LAST
     from depictqa.checkpoint import read_checkpoint
     from depictqa.lightning_module import DepictQAModule
     from depictqa.models.config import ModelConfig
@@ -157,7 +157,8 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     """Fits the trainer to the data's plan and adds the callbacks. Returns the number of optimiser steps."""
     from lightning.pytorch.callbacks import EarlyStopping
 
-    from depictqa.callbacks import Checkpoints, ProgressLine
+    from depictqa.callbacks.checkpoints import Checkpoints
+    from depictqa.callbacks.progress import ProgressLine
     from experiments.examples import GeneratedExamples, spread
 
     options = cfg.trainer

@@ -21,7 +21,7 @@ from PIL import Image
 from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
 from datamodules.templated import TemplatedDataModule
-from depictqa.callbacks import LAST, Checkpoints
+from depictqa.callbacks.checkpoints import LAST, Checkpoints
 from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from depictqa.lightning_module import DepictQAModule
 from depictqa.optim import OptimizerConfig

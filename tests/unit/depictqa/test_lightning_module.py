@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from depictqa.batch import Batch, collate, pack
-from depictqa.callbacks import Checkpoints
+from depictqa.callbacks.checkpoints import Checkpoints
 from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from depictqa.lightning_module import DepictQAModule
 from depictqa.models.config import LanguageConfig
