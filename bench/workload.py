@@ -60,11 +60,11 @@ SIZES = {
         side=64,
         pack_length=1024,
     ),
-    "small": Size(
-        {"image_size": 112, "patch_size": 14, "width": 128, "layers": 3, "heads": 2, "mlp_ratio": 4., "output_dim": 64},
+    "small": Size(  # samples of the paper's shape, in a model of a small width
+        {"image_size": 224, "patch_size": 14, "width": 128, "layers": 3, "heads": 2, "mlp_ratio": 4., "output_dim": 64},
         {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 4},
-        ImageGeometry(short_side=112, long_side=336),
-        side=128,
+        ImageGeometry(),
+        side=256,
         pack_length=4096,
     ),
     "paper": Size(

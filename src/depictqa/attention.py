@@ -105,14 +105,13 @@ def packed_attention(
 def _by_segment(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bounds: torch.Tensor, scale: float
 ) -> torch.Tensor:
-    """[1, H, T, D] -> [1, H, T, D], a call of SDPA for each segment."""
-    ends = bounds.tolist()
-    parts = [
-        _causal(query[:, :, start:end], key[:, :, start:end], value[:, :, start:end], scale)
-        for start, end in zip(ends, ends[1:], strict=False)
-        if end > start
-    ]
-    return torch.cat(parts, dim=2)
+    """[1, H, T, D] -> [1, H, T, D], a call of SDPA for each segment.
+
+    Split and not sliced: the gradient of each slice would be as large as the pack, and filled with zeros.
+    """
+    lengths = bounds.diff().tolist()
+    segments = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
+    return torch.cat([_causal(q, k, v, scale) for q, k, v in segments if q.shape[2]], dim=2)
 
 
 def _causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
