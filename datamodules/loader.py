@@ -107,10 +107,10 @@ class MicroBatches(Dataset[tuple[Batch, list[str]]]):
 
 
 class PlannedLoader:
-    """A rank's batches, epoch by epoch, resumable at any of them.
+    """A rank's batches, epoch by epoch, resumable at any optimizer step by any number of ranks.
 
-    `len()` is the number of batches of an epoch, wherever one is in it. `state_dict()` counts the batches
-    that were handed out, so it is right for a trainer that saves after a step, whatever the workers have
+    `len()` is the number of batches of an epoch, wherever one is in it. `state_dict()` counts the steps whose
+    batches were handed out, so it is right for a trainer that saves after a step, whatever the workers have
     read ahead. Lightning keeps it in its checkpoints; it calls `iter()` before `set_epoch()`, so the epoch
     is looked up at the first batch.
     """
@@ -148,20 +148,33 @@ class PlannedLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        plan = self.batches.plan.fingerprint()
-        return {"epoch": self.epoch, "step": self.step, "skipped": self.skipped, "plan": plan}
+        """The optimizer step that comes next, or that is under way: its gradient would be lost with the process."""
+        plan = self.batches.plan
+        step = self.step // plan.accumulate
+        return {"epoch": self.epoch, "step": step, "skipped": self._all_skipped(), "plan": plan.fingerprint()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """ValueError where the state is a place in another plan: other data, batch size, seed or ranks."""
-        for name, value in self.batches.plan.fingerprint().items():
+        """Of any number of ranks and workers. ValueError where the state is a place in another order of draws."""
+        plan = self.batches.plan
+        for name, value in plan.fingerprint().items():
             saved = state["plan"].get(name)
             if saved != value:
                 raise ValueError(
                     f"the checkpoint's data position has {name}={saved}, this run {name}={value}; "
-                    f"resume with the same data, batch size, token budget, seed and number of processes"
+                    f"resume with the same data, batch size, repeats, seed and packing"
                 )
         self.epoch = self._resume_epoch = int(state["epoch"])
-        self.step, self.skipped = int(state["step"]), int(state["skipped"])
+        self.step = int(state["step"]) * plan.accumulate
+        share, rest = divmod(int(state["skipped"]), plan.world_size)
+        self.skipped = share + (self.batches.rank < rest)
+
+    def _all_skipped(self) -> int:
+        """Over all ranks, which all save at once."""
+        if self.batches.plan.world_size == 1 or not torch.distributed.is_initialized():
+            return self.skipped
+        counts = [0] * self.batches.plan.world_size
+        torch.distributed.all_gather_object(counts, self.skipped)
+        return sum(counts)
 
     def _count(self, unread: Sequence[str]) -> None:
         for line in unread:

@@ -15,6 +15,8 @@ import numpy as np
 
 from datamodules.packing import fewest_level, level
 
+Fingerprint = dict[str, int | str | list[int]]
+
 
 class Draw(NamedTuple):
     """One use of a sample: its place in the epoch, which seeds its crop, and its number in the sources."""
@@ -115,7 +117,6 @@ class Plan:
     num_steps: int = field(init=False)
     accumulate: int = field(init=False)
     pack_length: None = field(default=None, init=False)  # of a pack: that of its streams
-    _packs_crc: int = field(init=False, repr=False)
     _made: tuple[int, np.ndarray, np.ndarray] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -126,9 +127,7 @@ class Plan:
                 f"{self.world_size} ranks but only {self.num_draws // self.num_steps} records a step (of "
                 f"{self.num_draws} in all); use fewer ranks or raise data.batch_size"
             )
-        drawn = zlib.crc32(np.ascontiguousarray(self.prepare(0)[1], dtype=np.int64).tobytes())
-        self._packs_crc = drawn if self.packed else 0
-        needed = max(self._most_bins(epoch) for epoch in range(self.epochs))
+        needed = max(self._most_bins(epoch) for epoch in reversed(range(self.epochs)))  # the first is wanted next
         self.accumulate = -(-needed // self.world_size)
 
     @property
@@ -167,12 +166,10 @@ class Plan:
         start, stop = step_bounds(self.num_draws, self.num_steps, number // self.accumulate)
         return (stop - start) / (self.world_size * self.accumulate)
 
-    def fingerprint(self) -> dict[str, int | str]:
-        """What must agree for a position in this plan to mean the same in another one."""
-        packing: dict[str, int | str] = {"packing": "none"}
-        if self.packed:
-            packing = {"packing": "step", "packs_crc32": self._packs_crc}
-        return {**packing, **fingerprint(self)}
+    def fingerprint(self) -> Fingerprint:
+        """What must agree for an optimizer step to have the same draws in another plan. Ranks, the token budget and
+        whether streams are padded or laid end to end have no part in that."""
+        return {"steps_of": "samples", **fingerprint(self)}
 
     def _most_bins(self, epoch: int) -> int:
         """The micro-batches that the fullest step of an epoch needs."""
@@ -199,7 +196,6 @@ class Recipe(Protocol):
     epochs: int
     drawn: Callable[[int, np.ndarray], np.ndarray] | None
     num_draws: int
-    accumulate: int
 
 
 def measured(recipe: Recipe, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -226,13 +222,12 @@ def count_draws(recipe: Recipe) -> int:
     return draws
 
 
-def fingerprint(recipe: Recipe) -> dict[str, int | str]:
-    """What all plans' positions depend on."""
+def fingerprint(recipe: Recipe) -> Fingerprint:
+    """What the order of all plans depends on; the lengths stand for the data."""
     return {
-        "samples": len(recipe.lengths),
-        "draws": recipe.num_draws,
+        "sizes": [int(size) for size in recipe.sizes],
+        "repeats": list(recipe.repeats),
         "batch_size": recipe.batch_size,
-        "accumulate": recipe.accumulate,
         "seed": recipe.seed,
         "lengths_crc32": zlib.crc32(np.ascontiguousarray(recipe.lengths, dtype=np.int64).tobytes()),
     }

@@ -110,11 +110,12 @@ class StreamedLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "step": self.step}
+        """`step` counts optimizer steps."""
+        return {"epoch": self.epoch, "step": self.step // self.batches.accumulate}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = self._resume_epoch = int(state["epoch"])
-        self.step = int(state["step"])
+        self.step = int(state["step"]) * self.batches.accumulate
 
 
 class StreamedDataModule(LightningDataModule):

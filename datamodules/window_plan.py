@@ -11,12 +11,12 @@ import logging
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 
 from datamodules.packing import WINDOW, even_packs, packing_efficiency, windows
-from datamodules.plan import Draw, count_draws, fingerprint, measured
+from datamodules.plan import Draw, Fingerprint, count_draws, fingerprint, measured
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,10 @@ TRIED = 20  # windows from which a fitted pack length is found
 class WindowPlan:
     """The epochs of a run; arguments as in `Plan`. A step has `batch_size` samples on average.
 
-    All packs have `pack_length` tokens. Where it is not given it is the largest, up to `token_budget`, with which a
-    rank takes a whole number of packs a step: `accumulate`. Which samples share a step depends on (seed, epoch) and on
-    these two numbers; all epochs have the steps of the longest one.
+    All packs have `pack_length` tokens and a step has `packs_a_step` of them. Where the length is not given it is the
+    largest, up to `token_budget`, with which a step has a power of two of packs: the usual numbers of ranks share them
+    out evenly. Others get some packs without weight. Which samples share a step depends on (seed, epoch) and on these
+    two numbers, and they on no rank; all epochs have the steps of the longest one.
     """
 
     sizes: Sequence[int]
@@ -46,6 +47,7 @@ class WindowPlan:
     window: int = WINDOW
     num_draws: int = field(init=False)
     num_steps: int = field(init=False)
+    packs_a_step: int = field(init=False)
     accumulate: int = field(init=False)
     fullness: float = field(init=False)  # share of the first epoch's tokens that are no padding
     packed: bool = field(default=True, init=False)
@@ -56,15 +58,17 @@ class WindowPlan:
     def __post_init__(self) -> None:
         self.num_draws = count_draws(self)
         _, lengths = self._measured(0)
-        self.pack_length, self.accumulate = self._fit(lengths)
+        self.pack_length, self.packs_a_step = self._fit(lengths)
+        self.accumulate = -(-self.packs_a_step // self.world_size)
+        self._check_ranks()
         # From the last epoch to the first, which is the one that is wanted next.
         packs = [len(self._packs(self._measured(epoch)[1])) for epoch in reversed(range(self.epochs))]
-        self.num_steps = -(-max(packs) // self._packs_a_step)
-        self.fullness = float(lengths.sum()) / (self.num_steps * self._packs_a_step * self.pack_length)
+        self.num_steps = -(-max(packs) // self.packs_a_step)
+        self.fullness = float(lengths.sum()) / (self.num_steps * self.packs_a_step * self.pack_length)
         self._crc = zlib.crc32(np.array([self.num_steps, self.window, *lengths], dtype=np.int64).tobytes())
         log.info(
             "steps of %d packs of %d tokens, %.3f full, with %.1f samples on average",
-            self._packs_a_step,
+            self.packs_a_step,
             self.pack_length,
             self.fullness,
             self.num_draws / self.num_steps,
@@ -80,7 +84,7 @@ class WindowPlan:
         epoch's are kept, so that one call serves all workers that are forked after it."""
         if self._made is None or self._made[0] != epoch:
             order, lengths = self._measured(epoch)
-            packs = spread(self._packs(lengths), self.num_steps * self._packs_a_step)
+            packs = spread(self._packs(lengths), self.num_steps * self.packs_a_step)
             shuffled = np.random.default_rng([self.seed, epoch, len(packs)]).permutation(len(packs))
             self._made = (epoch, order, [packs[index] for index in shuffled])
         return self._made[1:]
@@ -91,28 +95,28 @@ class WindowPlan:
         return [Draw(int(at), int(order[at])) for pack in self._step(epoch, step) for at in pack]
 
     def micro_batch(self, epoch: int, number: int, rank: int) -> list[Draw]:
-        """The draws of micro-batch `number` (0..micro_batches-1) of a rank; none where an epoch has too few."""
+        """The draws of micro-batch `number` (0..micro_batches-1) of a rank; none where a step or epoch has too few."""
         step, part = divmod(number, self.accumulate)
+        pack = part * self.world_size + rank
+        if pack >= self.packs_a_step:
+            return []
         order, _ = self.prepare(epoch)
-        return [Draw(int(at), int(order[at])) for at in self._step(epoch, step)[part * self.world_size + rank]]
+        return [Draw(int(at), int(order[at])) for at in self._step(epoch, step)[pack]]
 
     def denominator(self, number: int, epoch: int = 0) -> float:
         """As in `Plan`."""
         step = self._step(epoch, number // self.accumulate)
-        return sum(map(len, step)) / len(step)
+        return sum(map(len, step)) / (self.world_size * self.accumulate)
 
-    def fingerprint(self) -> dict[str, int | str]:
-        """What must agree for a position in this plan to mean the same in another one."""
+    def fingerprint(self) -> Fingerprint:
+        """As in `Plan`."""
         assert self.pack_length is not None
-        return {"packing": "window", "pack_length": self.pack_length, "packs_crc32": self._crc, **fingerprint(self)}
-
-    @property
-    def _packs_a_step(self) -> int:
-        return self.world_size * self.accumulate
+        packs = {"pack_length": self.pack_length, "packs_a_step": self.packs_a_step, "packs_crc32": self._crc}
+        return {"steps_of": "packs", **packs, **fingerprint(self)}
 
     def _step(self, epoch: int, step: int) -> list[np.ndarray]:
         _, packs = self.prepare(epoch)
-        return packs[step * self._packs_a_step : (step + 1) * self._packs_a_step]
+        return packs[step * self.packs_a_step : (step + 1) * self.packs_a_step]
 
     def _measured(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """[draws] samples and [draws] stream tokens by position; the last epoch's are kept."""
@@ -128,10 +132,10 @@ class WindowPlan:
         return packs
 
     def _fit(self, lengths: np.ndarray) -> tuple[int, int]:
-        """Pack length, and packs a step of each rank."""
+        """Pack length, and packs a step."""
         part = lengths[: list(islice(windows(len(lengths), self.window), TRIED))[-1].stop]
-        share = self.batch_size * float(lengths.mean()) / self.world_size  # tokens of a step on a rank
-        longest = int(lengths.max())
+        tokens = self.batch_size * float(lengths.mean())  # of a step
+        longest = int(self.lengths.max())  # in any epoch, whatever is cropped
         if self.pack_length is not None:
             if not longest <= self.pack_length <= self.token_budget:
                 raise ValueError(
@@ -139,18 +143,43 @@ class WindowPlan:
                     f"data.token_budget is {self.token_budget}; choose one between them"
                 )
             fullness = packing_efficiency(part, self.pack_length, self.window)
-            return self.pack_length, max(1, round(share / (self.pack_length * fullness)))
-        for accumulate in range(1, self.batch_size + 1):
-            fullness = packing_efficiency(part, max(longest, int(share / accumulate)), self.window)
-            length = -(-int(share / accumulate / fullness) // STEP) * STEP
-            if length <= self.token_budget:
-                if length >= longest:
-                    return length, accumulate
-                break
+            return self.pack_length, max(1, round(tokens / (self.pack_length * fullness)))
+        least = max(1, int(tokens) // self.token_budget)
+        fewest = next(packs for packs in count(least) if self._length(part, tokens / packs) <= self.token_budget)
+        for packs in (power_of_two(fewest), fewest):
+            length = self._length(part, tokens / packs)
+            if length >= longest:
+                return length, packs
         raise ValueError(
-            f"a step of data.batch_size={self.batch_size} has {share:.0f} tokens a process, too few for packs with "
-            f"samples of up to {longest}; raise data.batch_size, or set data.packing=step"
+            f"a step of data.batch_size={self.batch_size} has {tokens:.0f} tokens, too few for packs with samples of "
+            f"up to {longest}; raise data.batch_size, or set data.packing=step"
         )
+
+    def _length(self, lengths: np.ndarray, tokens: float) -> int:
+        """Of packs that hold as many tokens as `tokens` on average."""
+        fullness = packing_efficiency(lengths, max(int(lengths.max()), int(tokens)), self.window)
+        return -(-int(tokens / fullness) // STEP) * STEP
+
+    def _check_ranks(self) -> None:
+        """ValueError where some ranks would never have a pack; a warning where they sometimes have none."""
+        if self.world_size > self.packs_a_step:
+            raise ValueError(
+                f"{self.world_size} ranks but only {self.packs_a_step} packs a step, of {self.pack_length} tokens; use "
+                "fewer ranks, raise data.batch_size, or lower data.token_budget (data.pack_length) for shorter packs"
+            )
+        slots = self.world_size * self.accumulate
+        if slots > self.packs_a_step:
+            log.warning(
+                "%d packs a step do not part evenly among %d ranks, which wait for %.0f %% of their time",
+                self.packs_a_step,
+                self.world_size,
+                100 * (1 - self.packs_a_step / slots),
+            )
+
+
+def power_of_two(least: int) -> int:
+    """The first that is at least `least`."""
+    return 1 << (least - 1).bit_length()
 
 
 def spread(packs: list[np.ndarray], num: int) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from depictqa.batch import Batch
+from depictqa.loop_progress import MICRO_BATCHES, recount
 from depictqa.loss import batch_loss, sample_losses
 from depictqa.models.depictqa import DepictQA
 from depictqa.optim import OptimizerConfig, adam, schedule
@@ -98,6 +99,14 @@ class DepictQAModule(L.LightningModule):
         optimizer = adam(self.model.parameters(), self.optimizer_config)
         scheduler = schedule(optimizer, self.optimizer_config, self.num_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[MICRO_BATCHES] = self.trainer.accumulate_grad_batches
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Lightning counts micro-batches; other ranks or another token budget make more or fewer of a step."""
+        saved = checkpoint.get(MICRO_BATCHES, self.trainer.accumulate_grad_batches)
+        recount(checkpoint["loops"]["fit_loop"], saved, self.trainer.accumulate_grad_batches)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:  # type: ignore[override]
         return {name: value.detach() for name, value in self.model.trained_state_dict().items()}

@@ -113,17 +113,19 @@ def test_ranks_share_the_same_steps(mix, world_size):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_resumes_at_any_step_with_exactly_what_is_left(mix, workers):
     whole = list(mix().train_dataloader())
-    for step in range(len(whole) + 1):
+    accumulate = mix().accumulate
+    for number in range(len(whole) + 1):
         loader = mix(num_workers=workers).train_dataloader()
         iterator = iter(loader)
-        for _ in range(step):
+        for _ in range(number):
             next(iterator)
         state = loader.state_dict()
+        step = number // accumulate
         assert (state["epoch"], state["step"]) == (0, step)
         again = mix(num_workers=2 - workers if step % 3 == 0 else 0).train_dataloader()
         again.load_state_dict(state)
         assert len(again) == len(whole), "its length is an epoch's, wherever it goes on"
-        assert all_same(list(again), whole[step:])
+        assert all_same(list(again), whole[step * accumulate :]), "a step that was under way is made again"
         again.set_epoch(1)
         assert len(list(again)) == len(whole), "the next epoch is whole again"
 
@@ -137,9 +139,23 @@ def test_state_goes_through_a_weights_only_checkpoint(mix, tmp_path):
 
 def test_state_of_other_data_is_refused(mix):
     state = mix().train_dataloader().state_dict()
-    for other in ({"seed": 4}, {"batch_size": 5}, {"token_budget": 300}):
+    for other in ({"seed": 4}, {"batch_size": 5}):
         with pytest.raises(ValueError, match="data position has .*; resume with the same data, batch size"):
             mix(**other).train_dataloader().load_state_dict(state)
+
+
+def test_a_state_is_of_all_ranks(mix, sources):
+    """Two ranks' counts of unreadable samples are one in the end, and again in as many shares as there are ranks."""
+    damage(sources / "templated" / "train", "0003.b.png")
+    state = {**mix().train_dataloader().state_dict(), "skipped": 5}
+    skipped = []
+    for rank in range(3):
+        data = mix()
+        data.setup("fit", world_size=3, rank=rank)
+        loader = data.train_dataloader()
+        loader.load_state_dict(state)
+        skipped.append(loader.skipped)
+    assert skipped == [2, 2, 1]
 
 
 def test_iterating_leaves_torchs_random_numbers_alone(mix):
