@@ -83,22 +83,23 @@ class Watch(Callback):
 
 def train(
     folder: Path, out: Path, resume: bool = False, kill_at: int | None = None, num_workers: int = 0, budget: int = 800,
-    every: int = 3, extra: list[Callback] | None = None, packing: str = "none",
+    every: int = 3, extra: list[Callback] | None = None, packing: str = "none", ranks: int = 1, dropout: float = 0.3,
 ) -> tuple[dict[int, float], Any, L.Trainer]:  # fmt: skip
     language = tiny_config(folder / "tokenizer").language
-    language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, 0.3
+    language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, dropout
     model = tiny_model(folder / "tokenizer", language=language).train()
     data = TemplatedDataModule(
         folder / "shards", model.encoder, batch_size=4, token_budget=budget, num_workers=num_workers, epochs=EPOCHS,
         packing=packing,
     )  # fmt: skip
-    data.setup("fit", 1, 0)
+    data.setup("fit", ranks, int(os.environ.get("LOCAL_RANK", 0)))
     watch = Watch(kill_at)
     trainer = L.Trainer(
         accelerator="cpu", max_epochs=EPOCHS, accumulate_grad_batches=data.accumulate, gradient_clip_val=1.0,
         val_check_interval=3 * data.accumulate, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=out, plugins=[AtomicCheckpointIO()],
-        callbacks=[watch, Checkpoints(out, every), *(extra or [])],
+        callbacks=[watch, Checkpoints(out, every), *(extra or [])], devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
     )  # fmt: skip
     module = DepictQAModule(model, OptimizerConfig(lr=3e-3), data.steps_per_epoch * EPOCHS)
     try:
@@ -182,7 +183,7 @@ def test_sigterm_ends_with_a_checkpoint_of_that_very_step(folder: Path, tmp_path
 def test_resuming_with_other_data_is_refused(folder: Path, tmp_path: Path) -> None:
     train(folder, tmp_path, kill_at=3, every=1)
     with pytest.raises(ValueError, match="checkpoint's data position") as caught:
-        train(folder, tmp_path, resume=True, budget=400)
+        train(folder, tmp_path, resume=True, budget=400, packing="window")
     assert "\n" not in str(caught.value)
 
 
