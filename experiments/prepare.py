@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.answerers import open_baselines
 from experiments.build import num_workers
+from experiments.float8 import check as check_float8
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -20,6 +21,7 @@ def prepare(cfg: DictConfig) -> None:
     FileNotFoundError says all that is missing, and where each thing goes, in one message.
     """
     check_numbers(cfg)
+    check_float8(cfg)
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
     missing = [*missing_weights(cfg), *missing_data(cfg), *missing_benchmark(cfg)]

@@ -120,13 +120,27 @@ class EarlyStoppingConfig:
 
 
 @dataclass
+class Float8Config:
+    """The language model's frozen weights in float8 while it trains (`depictqa.models.float8`), if `enabled`. What is
+    saved knows nothing of it. Before training, the loss and the gradients of `samples` training samples are computed
+    without and with it; a run where the loss changes by a larger share than `max_loss_change`, or gradients have a
+    cosine below `min_cosine`, is refused."""
+
+    enabled: bool = False
+    samples: int = 16
+    max_loss_change: float = 0.01
+    min_cosine: float = 0.95
+
+
+@dataclass
 class TrainerConfig:
     """How training runs. `precision` auto is bf16-mixed on a GPU that has it, else 32-true.
 
     `checkpoint_every` and `log_every` are in optimiser steps, `progress_every` in seconds. `num_examples` answers are
     generated at each validation. `keep`: which parameters become `model/`, "last" or "best" (by validation loss).
-    `compile`: each decoder layer by torch.compile, for packed batches (`data.packing`). `recompute`: every n-th decoder
-    layer's activations are computed again in the backward pass to save memory; null: none.
+    `compile`: each decoder layer and block of the vision tower by torch.compile, for packed batches (`data.packing`).
+    `recompute`: every n-th decoder layer's activations are computed again in the backward pass to save memory; null:
+    none.
     """
 
     accelerator: str = "auto"
@@ -136,6 +150,7 @@ class TrainerConfig:
     threads: int | None = None
     compile: bool = False
     recompute: int | None = None
+    float8: Float8Config = field(default_factory=Float8Config)
     max_epochs: int = 1
     max_steps: int = -1
     gradient_clip: float = 1.0

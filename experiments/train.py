@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
 from experiments.console import relative
+from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
 from experiments.resume import resumed_training, rewind_log
 
@@ -72,6 +73,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     data = open_data(cfg, model.encoder)
     num_steps = connect(cfg, folder, trainer, data)
     model.train()  # transformers opens weights in evaluation mode
+    cost = hold_in_float8(cfg, model, trainer, data) if cfg.trainer.float8.enabled else {}
     accelerate(cfg, model)
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
@@ -86,8 +88,10 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
         module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     if trainer.is_global_zero:
         model.save_pretrained(folder / "model")
+        if cfg.trainer.float8.enabled:  # what is evaluated is what was saved
+            model = DepictQA.from_pretrained(folder / "model")
     model.to(trainer.strategy.root_device)  # Lightning takes it back to the CPU
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()} | cost
     return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
 
 
@@ -98,6 +102,7 @@ def accelerate(cfg: DictConfig, model: Any) -> None:
         if cfg.data.packing == "none":
             raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
         model.language.compile_layers()
+        model.vision.compile_blocks()
     if options.recompute is not None:
         if options.recompute < 1:
             raise ValueError(f"trainer.recompute is {options.recompute}; give a whole number of at least 1, or null")

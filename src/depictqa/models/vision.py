@@ -70,6 +70,17 @@ class VisionTower(nn.Module):
             return trunk.attnpool.v_proj.in_features
         return trunk.trunk.num_features
 
+    def compile_blocks(self, **options: Any) -> None:
+        """Compile each transformer block with `torch.compile`'s `options`. Numbers of images and patches are dynamic:
+        one graph serves all blocks, grids and groups, and another groups of a single image. A tower without blocks
+        stays as it is."""
+        trunk: Any = self.trunk
+        blocks = trunk.transformer.resblocks if self.kind == "vit" else ()
+        if self.kind == "timm":
+            blocks = getattr(trunk.trunk, "blocks", ())
+        for block in blocks:
+            block.forward = torch.compile(block.forward, **{"fullgraph": True, "dynamic": True, **options})
+
     def train(self, mode: bool = True) -> VisionTower:
         """A frozen tower stays in evaluation mode: no patch dropout, no batch-norm statistics."""
         return super().train(mode and any(parameter.requires_grad for parameter in self.parameters()))
@@ -77,6 +88,7 @@ class VisionTower(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         dtype = next(self.trunk.parameters()).dtype
         normalised = normalise(pixels.contiguous(), self.mean, self.std).to(dtype)
+        # Not inference mode: the projector keeps the features for its backward pass, which is refused for such tensors.
         with torch.set_grad_enabled(torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())):
             of_kind = {"vit": self._transformer, "resnet": self._resnet, "timm": self._timm}
             features = of_kind[self.kind](normalised)
