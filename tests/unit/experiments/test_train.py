@@ -32,6 +32,7 @@ def test_layers_are_compiled_and_computed_again_where_asked(tokenizer_folder: Pa
     accelerate(composed("data.packing=window", "trainer.compile=true", "trainer.recompute=2"), model)
     assert model.language.compiled
     assert all("forward" in vars(layer) for layer in model.language.layers)
+    assert all("forward" in vars(block) for block in model.vision.trunk.transformer.resblocks)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from torch._dynamo.utils import counters
 from depictqa.batch import collate, pack
 from depictqa.loss import batch_loss
 from depictqa.models.depictqa import DepictQA
+from depictqa.models.vision import VisionTower
 from depictqa.testing import mixed_samples, tiny_config, tiny_model
 
 
@@ -88,6 +90,39 @@ def test_all_but_packs_goes_by_the_compiled_layers(tokenizer_folder: Path) -> No
     assert torch.equal(plain(batch).logits, compiled(batch).logits)
     assert plain.answer(mixed_samples(), 4) == compiled.answer(mixed_samples(), 4)
     assert not counters["stats"]["unique_graphs"]
+
+
+def test_two_graphs_serve_the_vision_tower_at_all_sizes(tokenizer_folder: Path) -> None:
+    """All blocks and grids by one, groups of one image by the other; within a training step and alike in evaluation."""
+    tower = tiny_model(tokenizer_folder, vision=replace(tiny_config(tokenizer_folder).vision, trainable=False)).vision
+    sizes = [(4, 56, 56), (3, 42, 56), (1, 84, 28), (2, 56, 42), (1, 28, 84), (7, 14, 14), (1, 14, 28), (2, 98, 70)]
+    groups = [torch.randint(0, 256, (num, 3, height, width), dtype=torch.uint8) for num, height, width in sizes]
+    plain = [tower(pixels) for pixels in groups]
+    tower.compile_blocks(backend="aot_eager")
+    for one, pixels in zip(plain, groups, strict=True):
+        torch.testing.assert_close(tower(pixels), one, rtol=1e-5, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == 2
+    assert not counters["graph_break"] and not counters["recompiles"]
+
+
+def test_a_compiled_vision_tower_learns_as_it_would(tokenizer_folder: Path) -> None:
+    """One that is trained, and a frozen one whose projector is."""
+    for trainable in (True, False):
+        vision = replace(tiny_config(tokenizer_folder).vision, trainable=trainable)
+        plain, compiled = (tiny_model(tokenizer_folder, vision=vision).train() for _ in range(2))
+        compiled.vision.compile_blocks(backend="aot_eager")
+        for one, other in zip(gradients(plain, [5, 2]), gradients(compiled, [5, 2]), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_tower_without_blocks_stays_as_it_is() -> None:
+    from open_clip.modified_resnet import ModifiedResNet
+
+    tower = VisionTower(ModifiedResNet([1, 1, 1, 1], output_dim=32, heads=4, image_size=64, width=8)).eval()
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    before = tower(pixels)
+    tower.compile_blocks(backend="eager")
+    assert torch.equal(tower(pixels), before) and not counters["stats"]["unique_graphs"]
 
 
 @pytest.mark.parametrize("compiled", [False, True])
