@@ -9,6 +9,7 @@ import torch
 
 from depictqa.batch import Batch, collate, pack
 from depictqa.loss import batch_loss
+from depictqa.models.float8 import CAPABILITY, Float8Linear
 from depictqa.optim import OptimizerConfig, adam
 from depictqa.scoring import probability_of_a
 from depictqa.testing import make_sample, mixed_samples, tiny_config, tiny_model
@@ -72,6 +73,25 @@ def test_packed_gradients_are_those_of_single_samples(
         model.language.compile_layers()
     for batch in (pack(encoded, length=1024, longest=256), pack(encoded[::-1], length=1024, longest=256)):
         assert relative_error(gradient([batch]), alone) <= (1e-4 if dtype == torch.float32 else 3e-2)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_float8_products_and_gradients_agree_with_the_cpu(tokenizer_folder: Path, compiled: bool) -> None:
+    """Products by the kernel, which needs Ada or Hopper; beside the same numbers multiplied on the CPU."""
+    if torch.cuda.get_device_capability() < CAPABILITY:
+        pytest.skip("this GPU does not multiply float8")
+    linear = torch.nn.Linear(512, 256, bias=False).requires_grad_(False)
+    inputs, gradient = torch.randn(96, 512), torch.randn(96, 256)
+    found = []
+    for device in ("cpu", "cuda"):
+        module = Float8Linear(linear.to(device))
+        run = torch.compile(module, fullgraph=True) if compiled else module
+        given = inputs.to(device, torch.bfloat16, copy=True).requires_grad_()
+        out = run(given)
+        out.backward(gradient.to(device, torch.bfloat16))
+        found.append((out.detach().cpu().float(), given.grad.cpu().float()))  # type: ignore[union-attr]
+    for cpu, cuda in zip(*found, strict=True):
+        assert relative_error(cuda, cpu) < 2e-2
 
 
 def test_a_training_step_does_not_wait_for_the_device(tokenizer_folder: Path) -> None:

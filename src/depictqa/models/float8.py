@@ -5,8 +5,8 @@ a scale for each token. In the backward pass the outputs are what is summed over
 before it is quantised, and the very weights of the forward pass serve there too.
 
 torchao's `Float8Linear` keeps the wide weights, casts them at every step and computes their gradients; its float8
-tensors pass no gradient on to their input. Frozen weights need neither, so the products here are torch's own, which a
-CPU has as well.
+tensors pass no gradient on to their input. Frozen weights need neither, so the products here are torch's own. A CPU
+multiplies the same float8 numbers in float32.
 """
 
 from __future__ import annotations
@@ -72,9 +72,16 @@ class _Product(torch.autograd.Function):
 def _rows_by(rows: torch.Tensor, factor: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """[..., K] and float8 [K, N], column by column, of `scale` [1, N] -> [..., N]."""
     quantised, scales = quantise(rows.flatten(0, -2))
-    wide = torch.bfloat16 if rows.is_cuda else dtype  # all that the kernel gives there
-    out = torch._scaled_mm(quantised, factor, scales, scale, out_dtype=wide, use_fast_accum=rows.is_cuda)
+    if rows.is_cuda:
+        out = by_kernel(quantised, factor, scales, scale)
+    else:
+        out = (quantised.float() @ factor.float()) * scales * scale
     return out.to(dtype).unflatten(0, rows.shape[:-1])
+
+
+def by_kernel(rows: torch.Tensor, factor: torch.Tensor, row_scales: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """float8 [T, K], row by row, and [K, N], column by column, of scales [T, 1] and [1, N] -> bfloat16 [T, N]."""
+    return torch._scaled_mm(rows, factor, row_scales, scales, out_dtype=torch.bfloat16, use_fast_accum=rows.is_cuda)
 
 
 def quantise(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from packaging.version import Version
 from torch import nn
 from torch._dynamo.utils import counters
 
 from depictqa.batch import Batch, pack
 from depictqa.loss import batch_loss
 from depictqa.models.depictqa import DepictQA
-from depictqa.models.float8 import FLOAT8, Deviation, Float8Linear, deviation, quantise, use_float8
+from depictqa.models.float8 import FLOAT8, Deviation, Float8Linear, by_kernel, deviation, quantise, use_float8
 from depictqa.testing import mixed_samples, tiny_config, tiny_model
 
 
@@ -71,6 +72,21 @@ def test_products_and_gradients_are_those_of_the_quantised_numbers() -> None:
     assert (found - wide).norm() < 0.05 * wide.norm()
 
 
+@pytest.mark.skipif(Version(torch.__version__) < Version("2.15"), reason="no scales of rows on a CPU")
+def test_the_kernel_multiplies_as_the_formula() -> None:
+    """The very call that a GPU gets, of both passes."""
+    rows, weight = torch.randn(7, 64), torch.randn(48, 64)
+    (given, row_scales), (quantised, scales) = quantise(rows), quantise(weight)
+    expected = (given.float() * row_scales) @ (quantised.float() * scales).T
+    torch.testing.assert_close(
+        by_kernel(given, quantised.t(), row_scales, scales.T).float(), expected, rtol=1e-2, atol=1e-2
+    )
+    given, row_scales = quantise(expected)
+    turned = quantised.view(torch.uint8).t().contiguous().view(FLOAT8).t()
+    found = by_kernel(given, turned, row_scales, torch.ones(1, 64)).float()
+    torch.testing.assert_close(found, (given.float() * row_scales) @ quantised.float(), rtol=1e-2, atol=1e-2 * 448)
+
+
 def test_autocast_chooses_what_comes_out() -> None:
     inputs = torch.randn(4, 32)
     linear = Float8Linear(nn.Linear(32, 16, bias=False).requires_grad_(False))
@@ -120,6 +136,8 @@ def test_one_graph_serves_and_keeps_no_copy_of_a_weight(tokenizer_folder: Path) 
     own = {p.untyped_storage().data_ptr() for p in narrow.parameters()}
     copies = [t for t in kept if t.element_size() == 1 and t.untyped_storage().data_ptr() not in own]
     assert any(t.dtype == torch.uint8 for t in kept) and not copies
+    large = [t for t in kept if t.untyped_storage().data_ptr() not in own and t.shape in {(64, 32), (32, 64)}]
+    assert not large, "nor one that is wider"
 
 
 def changed(of: DepictQA) -> Deviation:
