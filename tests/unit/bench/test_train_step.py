@@ -21,7 +21,9 @@ def test_a_small_run(capsys, tmp_path: Path) -> None:
     finally:
         torch.set_num_threads(threads)
         torch._dynamo.reset()
-    assert json.loads(capsys.readouterr().out) == found
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == found
+    assert "round 2: + frozen weights in float8: " in printed.err, "figures as they come"
     assert [row["rung"] for row in found["rows"]] == list(train_step.RUNGS)
     for row in found["rows"]:
         assert len(row["samples_per_second"]) == 2 and 0 < min(row["mfu"]) and max(row["waiting_for_data"]) < 1
