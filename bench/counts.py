@@ -9,8 +9,8 @@ tensors are on the meta device: all is dispatched, nothing computed.
 - packing: share of 8,192-token packs that is no padding, on the paper's distribution of lengths (`bench/packing.py`).
 - operations: calls that reach the dispatcher, forward and with the backward pass, for each of a pack's samples.
   Attention in packs is one operation, as the kernels for GPUs are. Nothing is compiled here.
-- bytes: what autograd keeps of a decoder layer for the backward pass, for each token; what is shared is counted once,
-  parameters not at all. All in bfloat16.
+- bytes: what a decoder layer adds to what is there after the forward pass, for each token, as `depictqa.costs.trace`
+  counts it. All in bfloat16.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.official_loop import attention, base_model, official_loss
+from bench.official_loop import attention, official_loss
 from bench.packing import paper_lengths
 from datamodules.packing import packing_efficiency
 from depictqa import attention as packs
 from depictqa.batch import Batch, pack
+from depictqa.costs.architectures import LANGUAGE, VISION
+from depictqa.costs.trace import Allocated
 from depictqa.encode import IGNORE_INDEX, Encoded
 from depictqa.loss import batch_loss
 from depictqa.models.config import LanguageConfig, ModelConfig, ProjectorConfig, VisionConfig
@@ -39,7 +41,7 @@ from depictqa.sample import Slot
 from depictqa.testing import make_sample, tiny_tokenizer
 
 PACK = 8192  # tokens
-TOKENS = 739  # of the paper's average sample; prime, so that a size it divides is one of so many tokens
+TOKENS = 739  # of the paper's average sample
 IMAGES = (3, 2, 2, 2, 2, 3, 2, 2, 2, 2, 3)  # of a pack's samples: 2.27 each, 2.24 in the paper's recipe
 ANSWER = "Image A is clearly better than Image B, since Image B shows severe noise."
 
@@ -47,21 +49,12 @@ ANSWER = "Image A is clearly better than Image B, since Image B shows severe noi
 def paper_model(tokenizer: Path, layers: int) -> DepictQA:
     """At the paper's widths, on the meta device."""
     config = ModelConfig(
-        vision=VisionConfig(
-            architecture={
-                "image_size": 224, "patch_size": 14, "width": 1024, "layers": 24, "heads": 16, "mlp_ratio": 4.0,
-                "output_dim": 768,
-            }
-        ),
+        vision=VisionConfig(architecture=VISION["ViT-L-14"]),
         projector=ProjectorConfig(),
         language=LanguageConfig(
-            tokenizer=str(tokenizer),
-            architecture={
-                "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
-                "num_hidden_layers": layers, "num_attention_heads": 32, "max_position_embeddings": 4096,
-            },
+            tokenizer=str(tokenizer), architecture={**LANGUAGE["llama-7b"], "num_hidden_layers": layers}
         ),
-    )  # fmt: skip
+    )
     with torch.device("meta"):
         model = DepictQA.build(config)
     return model.to(torch.bfloat16).train()
@@ -112,45 +105,13 @@ def attention_as_one_operation() -> Iterator[None]:
         packs._by_segment = cut
 
 
-class Kept:
-    """Bytes that autograd keeps of what happens between `start` and `end`, and that nothing before it kept."""
-
-    def __init__(self, model: DepictQA, tokens: int) -> None:
-        self.tokens, self.bytes, self.counting = tokens, 0, False
-        self.storages: dict[int, Any] = {}  # kept, so that none takes the place of another
-        for parameter in model.parameters():
-            self._seen(parameter)
-
-    def start(self, *_: Any) -> None:
-        self.counting = True
-
-    def end(self, *_: Any) -> None:
-        self.counting = False
-
-    def pack(self, tensor: torch.Tensor) -> torch.Tensor:
-        if not self._seen(tensor) and self.counting and tensor.numel() % self.tokens == 0:
-            self.bytes += tensor.untyped_storage().nbytes()
-        return tensor
-
-    def _seen(self, tensor: torch.Tensor) -> bool:
-        storage = tensor.untyped_storage()
-        known = storage._cdata in self.storages
-        self.storages[storage._cdata] = storage
-        return known
-
-
-def kept_bytes(model: DepictQA, loss_of: Any, tokens: int) -> float:
-    """Of the last decoder layer, for each token."""
-    kept = Kept(model, tokens)
-    layer = base_model(model).get_decoder().layers[-1]
-    handles = [layer.register_forward_pre_hook(kept.start), layer.register_forward_hook(kept.end)]
-    try:
-        with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
-            loss_of()
-    finally:
-        for handle in handles:
-            handle.remove()
-    return kept.bytes / tokens
+def kept_bytes(model: DepictQA, loss_of: Any) -> int:
+    """Of the forward pass, at its end."""
+    with Allocated([*model.parameters(), *model.buffers()]) as allocated:
+        result = loss_of()
+        kept = allocated.live
+    del result
+    return kept
 
 
 def of_tokens(model: DepictQA, encoded: Encoded, tokens: int) -> Encoded:
@@ -186,7 +147,7 @@ def count(layers: int, draws: int) -> dict[str, Any]:
         with attention(model, "eager"):
             each = [operations(lambda one=one: official_forward(model, one)) for one in samples]
             official_rows = sum(logit_rows(model, lambda one=one: official_forward(model, one)) for one in samples)
-        bytes_official, bytes_ours = _bytes(paper_model(tokenizer, 2))
+        bytes_official, bytes_ours = _bytes(tokenizer)
     lengths = paper_lengths(draws)
     number = len(samples)
     return {
@@ -201,12 +162,17 @@ def count(layers: int, draws: int) -> dict[str, Any]:
     }
 
 
-def _bytes(model: DepictQA) -> tuple[float, float]:
-    sample = of_tokens(model, encoded_samples(model)[1], TOKENS)
-    with attention(model, "eager"):
-        official = kept_bytes(model, lambda: official_forward(model, sample), TOKENS)
-    batch: Batch = pack([sample] * 2, length=2 * TOKENS, longest=TOKENS).to("meta")
-    return official, kept_bytes(model, lambda: model(batch), 2 * TOKENS)
+def _bytes(tokenizer: Path) -> tuple[float, float]:
+    """Of a layer and token: what three layers keep beyond what two do."""
+    official, ours = [], []
+    for layers in (2, 3):
+        model = paper_model(tokenizer, layers)
+        sample = of_tokens(model, encoded_samples(model)[1], TOKENS)
+        with attention(model, "eager"):
+            official.append(kept_bytes(model, lambda: official_forward(model, sample)))  # noqa: B023
+        batch: Batch = pack([sample] * 2, length=2 * TOKENS, longest=TOKENS).to("meta")
+        ours.append(kept_bytes(model, lambda: model(batch)))  # noqa: B023
+    return (official[1] - official[0]) / TOKENS, (ours[1] - ours[0]) / (2 * TOKENS)
 
 
 LINES = (

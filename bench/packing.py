@@ -16,50 +16,14 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "src")]
 
 from datamodules.packing import PACKINGS, WINDOW, even_packs, windows  # noqa: E402
+from datamodules.paper_epoch import paper_draws  # noqa: E402
 from datamodules.plan import Plan  # noqa: E402
 from datamodules.window_plan import WindowPlan  # noqa: E402
-from depictqa.image import ImageGeometry  # noqa: E402
-
-TEXT = {"pair": 104, "pair_ref": 135, "single": 81, "single_ref": 112, "content": 99}
-"""Tokens of the released prompt around images, with a question and an answer of one token each, as LLaMA's tokenizer
-cuts it."""
-
-IMAGES = {"pair": 2, "pair_ref": 3, "single": 1, "single_ref": 2, "content": 1}
-SQUARE, KADID = [(224, 224)], [(299, 224)]
-PHOTOS = [(299, 224)] * 10 + [(224, 299)] * 4 + [(336, 224)] * 2 + [(224, 336), (224, 224)]  # COCO's usual shapes
-BRIEF, DESCRIPTION, REASONING = ((4, 12), (8, 19)), ((40, 100), (10, 20)), ((60, 160), (10, 20))
-
-RECIPE = [  # records, repeats, kinds, scaled sizes, tokens of (answer, question): FACTS section 3
-    (115_646, 1, ("pair", "pair_ref"), SQUARE, BRIEF),
-    (70_000, 1, ("pair", "pair_ref"), SQUARE, BRIEF),
-    (30_000, 1, ("pair", "pair_ref"), KADID, BRIEF),
-    (3_800, 20, ("pair", "pair_ref"), SQUARE, REASONING),
-    (1_100, 20, ("single", "single_ref"), SQUARE, DESCRIPTION),
-    (48_734, 2, ("content",), PHOTOS, REASONING),
-]
 
 
 def paper_lengths(num: int, seed: int = 0, crop: bool = True) -> np.ndarray:
-    """[num] stream tokens of draws of the paper's epoch (724k), in its order; with the random crop of training.
-
-    How many images of which size is the recipe's; how long texts are is a guess (uniform between the bounds above).
-    """
-    rng = np.random.default_rng(seed)
-    geometry = ImageGeometry()
-    shares = [
-        (records * repeats, kind, sizes, texts) for records, repeats, kinds, sizes, texts in RECIPE for kind in kinds
-    ]
-    counts = np.array([draws for draws, *_ in shares])
-    chosen = rng.choice(len(shares), num, p=counts / counts.sum())
-    lengths = np.empty(num, dtype=np.int64)
-    for number, (_, kind, sizes, (answer, question)) in enumerate(shares):
-        here = np.flatnonzero(chosen == number)
-        texts = rng.integers(*answer, len(here), endpoint=True) + rng.integers(*question, len(here), endpoint=True)
-        sides = np.array(sizes)[rng.integers(len(sizes), size=len(here))][:, None].repeat(IMAGES[kind], axis=1)
-        if crop:
-            sides = geometry.cropped(sides, rng.uniform(geometry.crop_min, 1.0, sides.shape))
-        lengths[here] = TEXT[kind] - 2 + texts + geometry.patches(sides).prod(-1).sum(-1)
-    return lengths
+    """[num] stream tokens of draws of the paper's epoch (724k), in its order."""
+    return paper_draws(num, seed, crop).tokens
 
 
 def first_fit(lengths: np.ndarray, pack_length: int) -> list[np.ndarray]:

@@ -10,11 +10,11 @@ weights in float8 (whose MFU counts against the rate of bfloat16); beside it pad
 Everything is in the figures: reading images, the vision tower, the optimiser. Each measurement is also printed as it
 comes, so that a run that is cut leaves some; a rung that this device has no memory or no kernel for is left out.
 
-Model FLOPs are those that the step needs (the formula stands in `bench/workload.py`), the same for every rung, whatever
-it computes beyond them: 4 for each frozen parameter of the decoder and token, attention, the head on supervised tokens,
-LoRA and projector in full, and the vision tower's forward pass. MFU is their rate over the device's: 989 TFLOP/s (H100,
-H200: dense bfloat16), or on a CPU that of a matrix product of 2048 x 2048, measured beside it. `--profile FILE` says
-where ours spends its time.
+Model FLOPs are those that the step needs (the formula stands in `depictqa.costs.flops`), the same for every rung,
+whatever it computes beyond them: 4 for each frozen parameter of the decoder and token, attention, the head on
+supervised tokens, LoRA and projector in full, and the vision tower's forward pass. MFU is their rate over the device's:
+989 TFLOP/s (H100, H200: dense bfloat16), or on a CPU that of a matrix product of 2048 x 2048, measured beside it.
+`--profile FILE` says where ours spends its time.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ import torch
 from bench.training_loops import PADDED, Bench, Round
 from bench.workload import SIZES, build_model, model_flops, write_samples
 from datamodules.packing import even_packs
+from depictqa.costs.gpus import GPUS
 from depictqa.testing import tiny_tokenizer
 
-GPU_PEAK = 989e12
 OURS, VISION, FLOAT8 = "+ supervised head: ours", "+ compiled vision tower", "+ frozen weights in float8"
 RUNGS: dict[str, Callable[[Bench], Round]] = {
     "official loop: one sample, eager": lambda bench: bench.one_by_one("eager"),
@@ -55,7 +55,7 @@ COMPILED = ("+ compile", OURS, VISION, FLOAT8)
 
 def peak_flops(device: torch.device) -> float:
     if device.type == "cuda":
-        return GPU_PEAK
+        return 1e12 * GPUS["h100"].peak
     one = torch.randn(2048, 2048)
     seconds = []
     for _ in range(4):

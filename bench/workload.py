@@ -1,14 +1,4 @@
-"""Models and samples of `bench/train_step.py`, and the FLOPs that training on them takes.
-
-Model FLOPs, the same for every rung, whatever it computes beyond them; of a sample of T tokens, S of them supervised,
-with images of n patches:
-
-    4 N T + 6 A T           N frozen parameters of the decoder layers, A of their LoRA
-    + 6 L D T^2             attention of L layers of width D: causal, so half of 4 D T^2, and twice that in backward
-    + 4 V D S               the frozen head
-    + sum over images of 2 M (n + 1) + 4 l d (n + 1)^2 + 6 P n
-                            M parameters of the vision tower, l layers of width d; P of the projector
-"""
+"""Models and samples of `bench/train_step.py`."""
 
 from __future__ import annotations
 
@@ -18,10 +8,11 @@ from typing import Any
 
 import torch
 
-from bench.official_loop import base_model
 from datamodules.indexed import IndexedShards
 from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
+from depictqa.costs.architectures import LANGUAGE, VISION
+from depictqa.costs.flops import FlopCounter
 from depictqa.encode import IGNORE_INDEX, Encoded
 from depictqa.image import ImageGeometry
 from depictqa.models.config import LanguageConfig, ModelConfig, ProjectorConfig, VisionConfig
@@ -68,11 +59,8 @@ SIZES = {
         pack_length=4096,
     ),
     "paper": Size(
-        {
-            "image_size": 224, "patch_size": 14, "width": 1024, "layers": 24, "heads": 16, "mlp_ratio": 4.0,
-            "output_dim": 768,
-        },
-        {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
+        VISION["ViT-L-14"],
+        LANGUAGE["llama-7b"],
         ImageGeometry(),
         side=256,
         pack_length=8192,
@@ -113,19 +101,6 @@ def write_samples(folder: Path, size: str, num: int, form: dict[str, Any]) -> In
 
 
 def model_flops(model: DepictQA, encoded: Encoded) -> float:
-    """See above."""
-    base = base_model(model)
-    layers = base.get_decoder().layers
-    frozen = sum(p.numel() for p in layers.parameters() if p.ndim == 2 and not p.requires_grad)
-    adapted = sum(p.numel() for p in layers.parameters() if p.requires_grad)
-    width, vocabulary, tokens = model.language.width, base.config.vocab_size, len(encoded)
+    """The same for every rung."""
     supervised = int((encoded.labels != IGNORE_INDEX).sum())
-    total = (4.0 * frozen + 6 * adapted) * tokens + 6 * len(layers) * width * tokens**2
-    total += 4 * vocabulary * width * supervised
-    blocks: Any = model.vision.trunk.transformer  # type: ignore[union-attr]
-    tower = sum(p.numel() for p in blocks.parameters() if p.ndim == 2)
-    projector = sum(p.numel() for p in model.projector.parameters())
-    for patches in encoded.image_lengths:
-        attended = 4 * len(blocks.resblocks) * model.vision.width * (patches + 1) ** 2
-        total += 2 * tower * (patches + 1) + attended + 6 * projector * patches
-    return total
+    return FlopCounter.of(model).sample(len(encoded), supervised, encoded.image_lengths)

@@ -317,6 +317,20 @@ class JudgeConfig(ChatConfig):
 
 
 @dataclass
+class PlanConfig:
+    """What a plan supposes. `vision` and `language` name the architectures whose sizes count where the model's files
+    are not here. `mfu`: the share of a GPU's peak rate that goes to what the model needs. `gpus`: how many. `price`: of
+    a GPU and hour, by kind, such as {h100: 2.5}; there is none by default. `reserve_gb` of each GPU are not planned."""
+
+    vision: str = "ViT-L-14"
+    language: str = "llama-7b"
+    mfu: float = 0.45
+    gpus: list[int] = field(default_factory=lambda: [1, 2, 4, 8])
+    price: Any = None  # a mapping; typed as one, a command line could not fill it
+    reserve_gb: float = 2.0
+
+
+@dataclass
 class RunConfig:
     """The top level. The keys after `seed` are the programs' own: what a person types."""
 
@@ -332,6 +346,7 @@ class RunConfig:
     scale: ScaleConfig = field(default_factory=ScaleConfig)
     writer: WriterConfig = field(default_factory=WriterConfig)
     judge: JudgeConfig = field(default_factory=JudgeConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     name: str = MISSING
     seed: int = 131
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
@@ -348,7 +363,7 @@ class RunConfig:
     other: str | None = None
     question: str | None = None
     format: str = "text"
-    # build, write, questions, report (a folder; `report` in the first of `runs`), and the pages
+    # build, write, questions, plan, report (a folder; `report` in the first of `runs`), and the pages
     source: Any = None  # an option of the group `source`: a function and its options
     raw: str | None = None
     out: str | None = None

@@ -8,7 +8,8 @@ arguments that transformers hands to flash attention.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +110,8 @@ def _by_segment(
 
     Split and not sliced: the gradient of each slice would be as large as the pack, and filled with zeros.
     """
-    lengths = bounds.diff().tolist()
+    ends = bounds.tolist()
+    lengths = [end - start for start, end in zip(ends, ends[1:], strict=False)]
     segments = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
     return torch.cat([_causal(q, k, v, scale) for q, k, v in segments if q.shape[2]], dim=2)
 
@@ -241,6 +243,18 @@ def _variable_length() -> VariableLength | None:
 
 
 VARIABLE_LENGTH = _variable_length()
+
+
+@contextmanager
+def variable_length(attend: VariableLength) -> Iterator[None]:
+    """Packs on a GPU attend by this function inside."""
+    global VARIABLE_LENGTH
+    before, VARIABLE_LENGTH = VARIABLE_LENGTH, attend
+    try:
+        yield
+    finally:
+        VARIABLE_LENGTH = before
+
 
 AttentionInterface.register(PACKED, packed_attention)
 AttentionMaskInterface.register(PACKED, sdpa_mask)

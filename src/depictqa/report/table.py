@@ -13,10 +13,11 @@ MARK = "†"
 
 
 class Source(StrEnum):
-    """Where a row's numbers are from: the results that were read, or a publication."""
+    """Where a row's numbers are from: the results that were read, a publication, or neither."""
 
     MEASURED = "measured"
     PUBLISHED = "published"
+    COMPUTED = "computed"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""A plan's bytes against those of a real model and its optimiser, and how strategies share them out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from depictqa.costs.memory import STRATEGIES, memory, parts, token_budget
+from depictqa.costs.trace import StepCost, hollow
+from depictqa.models.depictqa import DepictQA
+from depictqa.optim import OptimizerConfig, adam
+from depictqa.testing import tiny_config
+
+COST = StepCost((1000.0, 10.0), (200.0, 2.0))
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_parameters_gradients_and_states_are_exact(tokenizer_folder: Path, tuning: str) -> None:
+    config = tiny_config(tokenizer_folder)
+    config = replace(config, language=replace(config.language, tuning=tuning))
+    model = DepictQA.build(config)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = adam(model.parameters(), OptimizerConfig())
+    optimizer.step()
+    states = [value for state in optimizer.state.values() for value in state.values()]
+    architecture = {**(config.language.architecture or {}), "vocab_size": len(model.tokenizer)}
+    sizes = hollow(replace(config, language=replace(config.language, architecture=architecture)))
+    found = memory(parts(sizes), 2, STRATEGIES["ddp"], 1, COST, 100)
+    assert found.weights == sum(p.nbytes for p in model.parameters())
+    assert found.gradients == sum(p.nbytes for p in trained)
+    assert found.states == sum(value.nbytes for value in states)
+    assert (found.exchanged, found.activations, found.workspace) == (0, 2000, 400)
+    assert found.total == found.standing + 2400
+    assert sum(part.parameters for part in parts(model)) == sum(p.numel() for p in model.parameters())
+
+
+def test_strategies_share_out_what_they_say(tokenizer_folder: Path) -> None:
+    model = DepictQA.build(replace(tiny_config(tokenizer_folder), vision=tiny_config(tokenizer_folder).vision))
+    found = {
+        (name, count): memory(parts(model), 2, strategy, count, COST, 100)
+        for name, strategy in STRATEGIES.items()
+        for count in (1, 8)
+    }
+    alone = found["ddp", 1]
+    assert found["ddp", 8].standing == alone.standing + alone.gradients
+    assert found["fsdp2", 8].weights == alone.weights / 8 and found["fsdp2", 8].states == alone.states / 8
+    first, second, third = (found[f"deepspeed {stage}", 8] for stage in (1, 2, 3))
+    assert first.states == second.states == third.states == found["deepspeed 1", 1].states / 8
+    assert first.gradients == 8 * second.gradients == 8 * third.gradients == alone.gradients / 2
+    assert first.weights == second.weights == 8 * third.weights == alone.weights / 2
+    assert third.exchanged > second.exchanged, "weights are gathered"
+
+
+def test_a_budget_is_the_most_that_fits() -> None:
+    assert token_budget(5000, COST, 5000 + 1200 + 12 * 640) == 640
+    assert token_budget(5000, COST, 5000 + 1200 + 12 * 640 - 1) == 576
+    assert token_budget(5000, COST, 5000) == 0
