@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     start = time.perf_counter()
     model, metrics = train(cfg, folder)
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) > 0:
+    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", 0)))) > 0:
         return metrics  # one process evaluates
     from experiments.answerers import open_baselines, our_answerer
     from experiments.evaluate import evaluate, exit_if_unread
@@ -119,6 +119,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
     return L.Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
+        num_nodes=options.num_nodes,
         strategy=options.strategy,
         precision=precision(options.precision, options.accelerator),
         max_epochs=options.max_epochs,
