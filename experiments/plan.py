@@ -59,6 +59,8 @@ def check(cfg: DictConfig) -> None:
         check_choice(name, tuple(GPUS), "plan.price")
     if not 0 < options.mfu <= 1:
         raise ValueError(f"plan.mfu is {options.mfu}; give a share of the peak rate, such as 0.45")
+    if cfg.trainer.recompute is not None and cfg.trainer.recompute < 1:
+        raise ValueError(f"trainer.recompute is {cfg.trainer.recompute}; give a whole number of at least 1, or null")
     if not options.gpus or min(options.gpus) < 1:
         raise ValueError(f"plan.gpus is {list(options.gpus)}; give numbers of GPUs, such as [1,8]")
 
@@ -74,7 +76,7 @@ def make_plan(cfg: DictConfig) -> tuple[Plan, list[str]]:
     given = ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True))  # type: ignore[arg-type]
     config, notes = with_sizes(given, cfg.plan.vision, cfg.plan.language)
     vocab_size = vocabulary(cfg, config)
-    model = hollow(config, vocab_size)
+    model = hollow(config, vocab_size, float8=cfg.trainer.float8.enabled)
     work, source = workload(cfg, given, model)
     tokens = cfg.data.pack_length or cfg.data.token_budget
     patches = work.patches[work.patches > 0]
@@ -86,7 +88,7 @@ def make_plan(cfg: DictConfig) -> tuple[Plan, list[str]]:
         tokens, round(tokens * work.supervised.mean() / mean), round(tokens * of_images / mean), round(mean), side
     )
     layers = len(model.language.layers)
-    cost = step_cost(config, shape, layers, vocab_size, cfg.trainer.recompute)
+    cost = step_cost(config, shape, layers, vocab_size, cfg.trainer.recompute, cfg.trainer.float8.enabled)
     plan = Plan(
         parts(model), layers, cost, tokens, work.draws * cfg.trainer.max_epochs, mean, work.images,
         work.flops(FlopCounter.of(model)), cfg.plan.mfu, 1e9 * cfg.plan.reserve_gb, GPUS, list(cfg.plan.gpus),

@@ -29,6 +29,7 @@ class Part:
     trained: int
     trained_tensors: int
     bytes: int
+    cast_bytes: int  # where what is floating is in bfloat16
     trained_bytes: int
     dtypes: str
 
@@ -43,6 +44,7 @@ class Part:
             sum(p.numel() for p in trained),
             len(trained),
             sum(p.numel() * p.element_size() for p in every),
+            sum(p.numel() * (HALF if p.is_floating_point() else p.element_size()) for p in every),
             sum(p.numel() * p.element_size() for p in trained),
             ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in every})),
         )
@@ -115,7 +117,7 @@ def memory(found: list[Part], num_layers: int, strategy: Strategy, gpus: int, co
     gradients: float = sum(part.trained_bytes for part in found)
     states: float = ADAM_STATES * gradients + ADAM_STEP * tensors
     if strategy.deepspeed:
-        weights, gradients = (HALF * sum(part.parameters for part in found), HALF * trained)
+        weights, gradients = (sum(part.cast_bytes for part in found), HALF * trained)
         states = (1 + ADAM_STATES) * FULL * trained
     exchanged = gradients if gpus > 1 else 0.0
     if strategy.weights and gpus > 1:

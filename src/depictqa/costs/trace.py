@@ -23,6 +23,7 @@ from depictqa.batch import Batch
 from depictqa.loss import batch_loss
 from depictqa.models.config import ModelConfig
 from depictqa.models.depictqa import DepictQA
+from depictqa.models.float8 import use_float8
 from depictqa.models.language import LanguageModel
 from depictqa.models.projector import Projector
 from depictqa.models.vision import VisionTower
@@ -106,8 +107,11 @@ class StepCost:
         return self.kept[1] + self.workspace[1]
 
 
-def hollow(config: ModelConfig, vocab_size: int | None = None, num_layers: int | None = None) -> DepictQA:
-    """A model on the meta device, without a tokenizer: for all but weights and words. `num_layers` of the decoder."""
+def hollow(
+    config: ModelConfig, vocab_size: int | None = None, num_layers: int | None = None, float8: bool = False
+) -> DepictQA:
+    """A model on the meta device, without a tokenizer: for all but weights and words. `num_layers` of the decoder, its
+    frozen matrices in `float8`."""
     language = config.language
     assert language.architecture is not None and language.path is None
     settings = dict(language.architecture)
@@ -122,6 +126,8 @@ def hollow(config: ModelConfig, vocab_size: int | None = None, num_layers: int |
             replace(language, architecture=settings), vocab_size or settings.get("vocab_size", 0)
         )
         projector = Projector(vision.width, decoder.width, config.projector)
+        if float8:
+            use_float8(decoder)
     model = DepictQA(vision, projector, decoder, cast(Any, None), config)
     return model.train()
 
@@ -151,38 +157,29 @@ def step_cost(
     num_layers: int,
     vocab_size: int | None = None,
     recompute: int | None = None,
-    device: str = "cuda",
-    autocast: bool = True,
+    float8: bool = False,
 ) -> StepCost:
-    """Of steps of `shape`, longer or shorter, of a model of `num_layers`; by default in bf16-mixed precision on a GPU.
+    """Of steps of `shape`, longer or shorter, of a model of `num_layers`, in bf16-mixed precision on a GPU.
 
     Traced on models of few layers, since all layers cost the same, at two lengths; `recompute` is the trainer's.
     """
     period = recompute or 1
-    few, more = (_two_lengths(config, shape, vocab_size, recompute, n * period, device, autocast) for n in (2, 3))
+    models = (hollow(config, vocab_size, n * period, float8) for n in (2, 3))
+    few, more = (_two_lengths(model, shape, recompute) for model in models)
     times = (num_layers - 2 * period) / period
     kept = [first.kept + (second.kept - first.kept) * times for first, second in zip(few, more, strict=True)]
     workspace = [max(first.workspace, second.workspace) for first, second in zip(few, more, strict=True)]
     return StepCost(*(_line(shape.tokens // 2, shape.tokens, *ends) for ends in (kept, workspace)))
 
 
-def _two_lengths(
-    config: ModelConfig,
-    shape: StepShape,
-    vocab_size: int | None,
-    recompute: int | None,
-    num_layers: int,
-    device: str,
-    autocast: bool,
-) -> list[StepBytes]:
+def _two_lengths(model: DepictQA, shape: StepShape, recompute: int | None) -> list[StepBytes]:
     """At half of the tokens, and at all."""
-    model = hollow(config, vocab_size, num_layers)
     if recompute is not None:
         model.language.recompute(recompute)
     found = []
     for part in (shape.of(shape.tokens // 2), shape):
-        kept = traced_step(model, part, device, autocast, False).kept
-        found.append(StepBytes(kept, traced_step(model, part, "cpu", autocast, True).workspace))
+        kept = traced_step(model, part, "cuda", True, False).kept
+        found.append(StepBytes(kept, traced_step(model, part, "cpu", True, True).workspace))
     return found
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from depictqa.costs.architectures import LANGUAGE, VISION
 from depictqa.costs.memory import STRATEGIES, memory, parts, token_budget
-from depictqa.costs.trace import StepCost, hollow
+from depictqa.costs.trace import StepCost, StepShape, hollow, step_cost
+from depictqa.models.config import LanguageConfig, ModelConfig, VisionConfig
 from depictqa.models.depictqa import DepictQA
 from depictqa.optim import OptimizerConfig, adam
 from depictqa.testing import tiny_config
@@ -60,3 +62,14 @@ def test_a_budget_is_the_most_that_fits() -> None:
     assert token_budget(5000, COST, 5000 + 1200 + 12 * 640) == 640
     assert token_budget(5000, COST, 5000 + 1200 + 12 * 640 - 1) == 576
     assert token_budget(5000, COST, 5000) == 0
+
+
+def test_frozen_weights_in_float8_take_a_byte_and_are_cast_by_no_strategy() -> None:
+    language = LanguageConfig(dtype="bfloat16", architecture={**LANGUAGE["llama-7b"], "num_hidden_layers": 1})
+    config = ModelConfig(vision=VisionConfig(architecture={**VISION["ViT-L-14"], "layers": 1}), language=language)
+    wide, narrow = ({part.name: part for part in parts(hollow(config, float8=on))} for on in (False, True))
+    assert narrow["decoder layers"].bytes == pytest.approx(wide["decoder layers"].bytes / 2, rel=1e-3)
+    assert narrow["decoder layers"].cast_bytes == pytest.approx(narrow["decoder layers"].bytes, rel=1e-3)
+    assert narrow["LoRA"] == wide["LoRA"]
+    cost = step_cost(config, StepShape(256, 16, 0, 128), 1, float8=True)
+    assert cost.kept[1] > 100_000

@@ -13,9 +13,9 @@ from depictqa.costs.trace import StepCost
 
 PLAN = Plan(
     parts=[
-        Part("projector", 2, 10**9, 10**9, 0, 4 * 10**9, 4 * 10**9, "float32"),
-        Part("decoder layers", 20, 6 * 10**9, 0, 0, 12 * 10**9, 0, "bfloat16"),
-        Part("embeddings, head, last norm", 3, 10**9, 0, 0, 2 * 10**9, 0, "bfloat16"),
+        Part("projector", 2, 10**9, 10**9, 0, 4 * 10**9, 2 * 10**9, 4 * 10**9, "float32"),
+        Part("decoder layers", 20, 6 * 10**9, 0, 0, 12 * 10**9, 12 * 10**9, 0, "bfloat16"),
+        Part("embeddings, head, last norm", 3, 10**9, 0, 0, 2 * 10**9, 2 * 10**9, 0, "bfloat16"),
     ],
     num_layers=10,
     cost=StepCost((0.0, 1e6), (0.0, 0.0)),
