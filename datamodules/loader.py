@@ -18,6 +18,7 @@ from datamodules.window_plan import WindowPlan
 from depictqa.batch import Batch, collate, pack
 from depictqa.encode import Encoded, Encoder
 from depictqa.sample import Sample
+from depictqa.signals import leave_to_parent
 
 log = logging.getLogger(__name__)
 
@@ -265,6 +266,7 @@ def in_order(
         sampler=places,  # type: ignore[arg-type]  # any iterable of keys serves
         num_workers=num_workers,
         collate_fn=_as_it_is,
+        worker_init_fn=leave_to_parent,
         pin_memory=pin_memory,
         generator=torch.Generator(),
     )

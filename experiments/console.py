@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from depictqa.signals import REQUEUE, STOP
+
 if TYPE_CHECKING:
     from datamodules.parts import Part
 
@@ -100,16 +102,18 @@ def relative(path: str | Path) -> Path:
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, with exit code 143, so that what it does on its way out is done."""
+    """SIGTERM and SIGUSR1 end the block as Ctrl-C does, with exit code 143, so that what it does on its way out is
+    done."""
 
     def stop(*_: object) -> None:
-        raise SystemExit(143)
+        raise SystemExit(REQUEUE)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {which: signal.signal(which, stop) for which in STOP}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for which, handler in before.items():
+            signal.signal(which, handler)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
-from experiments.console import relative
+from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
 from experiments.resume import resumed_training, rewind_log
@@ -24,6 +24,11 @@ from experiments.resume import resumed_training, rewind_log
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """`program=train`. Metrics are also in the run's `metrics.json`."""
+    with terminating():
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> dict[str, float]:
     if cfg.resume is None:
         folder = relative(HydraConfig.get().runtime.output_dir)
     else:

@@ -215,16 +215,19 @@ def losses_in(path: Path) -> dict[str, str]:
         return {row["step"]: row["train/loss"] for row in csv.DictReader(file) if row.get("train/loss")}
 
 
-def stop_after(step: int, how: signal.Signals, arguments: list[str], out: Path) -> int:
-    """Starts a run, sends it a signal once `step` is logged; its exit code."""
+def stop_after(
+    step: int, how: signal.Signals, arguments: list[str], out: Path, environment: dict[str, str] | None = None
+) -> int:
+    """Starts a run, sends a signal to all its processes once `step` is logged, as a cluster does; its exit code."""
     process = subprocess.Popen(
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=out.parent,
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=out.parent, start_new_session=True,
+        env={**os.environ, **(environment or {})},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
     deadline = time.monotonic() + 120
     while str(step) not in losses_in(out / "metrics.csv") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(how)
+    os.killpg(process.pid, how)
     _, error = process.communicate(timeout=60)
     assert str(step) in losses_in(out / "metrics.csv"), error.decode()
     return process.returncode
@@ -238,7 +241,8 @@ def unbroken(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("how", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+    ("how", "code"),
+    [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143), (signal.SIGUSR1, 143), (signal.SIGINT, 130)],
 )
 def test_a_killed_command_is_resumed(
     folder: Path, unbroken: Path, tmp_path: Path, how: signal.Signals, code: int
@@ -258,3 +262,17 @@ def test_a_killed_command_is_resumed(
     assert len(expected) == 14
     assert losses_in(cut / "metrics.csv") == expected
     assert (cut / "model" / "model.safetensors").read_bytes() == (unbroken / "model" / "model.safetensors").read_bytes()
+
+
+def test_a_slurm_job_is_not_requeued_behind_the_scripts_back(folder: Path, tmp_path: Path) -> None:
+    """In a job step, Lightning by itself would save a checkpoint of its own on SIGUSR1, and call scontrol."""
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f"#!/bin/sh\ntouch {tmp_path}/called\n")
+    scontrol.chmod(0o755)
+    step = {name: "0" for name in ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID")}
+    step |= {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_NNODES": "1"}
+    environment = {**step, "PATH": f"{scontrol.parent}:{os.environ['PATH']}"}
+    assert stop_after(3, signal.SIGUSR1, command(folder, tmp_path / "cut"), tmp_path / "cut", environment) == 143
+    assert not (tmp_path / "called").exists()
+    assert (tmp_path / "cut" / "checkpoints" / LAST).is_file() and not list((tmp_path / "cut").rglob("hpc_ckpt*"))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import deque
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
 
+from depictqa.callbacks.reading import Reading, steps_late
+from depictqa.signals import REQUEUE, STOP
+
 LAST, BEST = "last.ckpt", "best.ckpt"
-AGREE_EVERY = 10  # steps between which processes do not wait for each other to say whether to stop
 
 
 class Checkpoints(Callback):
@@ -20,32 +24,34 @@ class Checkpoints(Callback):
 
     `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the loader's place in the
     data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters
-    alone. On SIGTERM (`terminate` in a test) the step at hand is finished, `last.ckpt` written, and the process exits
-    with 143; in the middle of a validation at once, since the last checkpoint stands right before it.
+    alone. On SIGTERM or SIGUSR1, to any of the processes, the step at hand is finished (on a GPU the next one too),
+    `last.ckpt` written, and all exit with 143; in the middle of a validation at once, since the last checkpoint stands
+    right before it.
     """
 
-    def __init__(self, folder: Path, every: int = 100, monitor: str = "val/loss", catch_sigterm: bool = True) -> None:
+    def __init__(self, folder: Path, every: int = 100, monitor: str = "val/loss") -> None:
         self.folder = Path(folder)
         self.every = max(1, every)
         self.monitor = monitor
-        self.catch_sigterm = catch_sigterm
         self.best_value: float | None = None
         self.best_step: int | None = None
         self._asked_to_stop = self._stopping = False
-        self._previous_handler: Any = None
+        self._said: deque[Reading] = deque()  # of each step that was not read yet: how many processes were asked to
+        self._previous_handlers: dict[int, Any] = {}
 
-    def terminate(self, signum: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+    def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
         self._asked_to_stop = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.catch_sigterm and threading.current_thread() is threading.main_thread():
-            # Lightning's own handler, which this replaces for the time of the training, ends without a checkpoint.
-            self._previous_handler = signal.signal(signal.SIGTERM, self.terminate)
+        if threading.current_thread() is threading.main_thread():
+            # In place of Lightning's for the time of the training: on SIGTERM it ends without a checkpoint, and under
+            # SLURM it saves one of its own in the middle of a step, and requeues the job itself.
+            self._previous_handlers = {which: signal.signal(which, self._ask_to_stop) for which in STOP}
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
-            self._previous_handler = None
+        for which, handler in self._previous_handlers.items():
+            signal.signal(which, handler)
+        self._previous_handlers = {}
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -60,14 +66,15 @@ class Checkpoints(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._stopping:  # here and not above, so that the finished step reaches the loggers
-            raise SystemExit(128 + signal.SIGTERM)
+            raise SystemExit(REQUEUE)
 
     def _stop_agreed(self, trainer: L.Trainer) -> bool:
         if trainer.world_size == 1:
             return self._asked_to_stop
-        if trainer.global_step % AGREE_EVERY:
-            return False
-        return bool(trainer.strategy.reduce_boolean_decision(self._asked_to_stop, all=False))
+        device = trainer.strategy.root_device
+        asked = torch.full((1,), float(self._asked_to_stop), device=device)
+        self._said.append(Reading(trainer.strategy.reduce(asked, reduce_op="sum")))  # type: ignore[arg-type]
+        return len(self._said) > steps_late(device) and any(self._said.popleft().numbers())
 
     @staticmethod
     def _validation_follows(trainer: L.Trainer, batch_idx: int) -> bool:
@@ -75,7 +82,7 @@ class Checkpoints(Callback):
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if trainer.state.fn == "fit" and trainer.world_size == 1 and self._asked_to_stop:
-            raise SystemExit(128 + signal.SIGTERM)
+            raise SystemExit(REQUEUE)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         value = trainer.callback_metrics.get(self.monitor)
@@ -88,7 +95,7 @@ class Checkpoints(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         trainer.save_checkpoint(self.folder / LAST, weights_only=False)
         if self._stopping:
-            raise SystemExit(128 + signal.SIGTERM)
+            raise SystemExit(REQUEUE)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_value": self.best_value, "best_step": self.best_step}
