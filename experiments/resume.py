@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.whole_file import write_whole
+
 CHECKPOINT = "checkpoints/last.ckpt"
+BAD_BATCHES = "bad_batches.jsonl"
 FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs")
 
 
@@ -78,8 +82,13 @@ def _same(typed: Any, own: Any) -> bool:
 
 
 def rewind_log(folder: Path) -> None:
-    """Drops the rows of metrics.csv from the checkpoint's step on; they are made again."""
+    """Drops what metrics.csv and bad_batches.jsonl tell of steps after the checkpoint's; they are made again."""
     from depictqa.checkpoint import read_checkpoint
     from experiments.loggers import CsvLogger
 
-    CsvLogger(folder / "metrics.csv").rewind(read_checkpoint(folder / CHECKPOINT)["global_step"])
+    step = read_checkpoint(folder / CHECKPOINT)["global_step"]
+    CsvLogger(folder / "metrics.csv").rewind(step)
+    bad = folder / BAD_BATCHES
+    if bad.is_file():
+        lines = [line for line in bad.read_text().splitlines(keepends=True) if json.loads(line)["step"] <= step]
+        write_whole(bad, "".join(lines))

@@ -141,7 +141,8 @@ class TrainerConfig:
     generated at each validation. `keep`: which parameters become `model/`, "last" or "best" (by validation loss).
     `compile`: each decoder layer and block of the vision tower by torch.compile, for packed batches (`data.packing`).
     `recompute`: every n-th decoder layer's activations are computed again in the backward pass to save memory; null:
-    none.
+    none. `max_bad_steps`: steps whose loss or gradient is not finite that are skipped before a run stops. `spike`: a
+    loss that many deviations above its running mean is written down; null: none.
     """
 
     accelerator: str = "auto"
@@ -165,6 +166,8 @@ class TrainerConfig:
     example_tokens: int = 120
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
     keep: str = "last"
+    max_bad_steps: int = 0
+    spike: float | None = 6.0
 
 
 @dataclass

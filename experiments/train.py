@@ -19,7 +19,7 @@ from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
-from experiments.resume import resumed_training, rewind_log
+from experiments.resume import BAD_BATCHES, resumed_training, rewind_log
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -169,6 +169,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     from lightning.pytorch.callbacks import EarlyStopping
 
     from depictqa.callbacks.checkpoints import Checkpoints
+    from depictqa.callbacks.health import Health
     from depictqa.callbacks.progress import ProgressLine
     from experiments.examples import GeneratedExamples, spread
 
@@ -182,6 +183,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     trainer.val_check_interval = steps_between * data.accumulate
     samples = spread(data.samples("val"), options.num_examples)
     trainer.callbacks += [
+        Health(folder / BAD_BATCHES, options.max_bad_steps, options.spike),
         Checkpoints(folder / "checkpoints", options.checkpoint_every),
         ProgressLine(num_steps, options.progress_every),
         GeneratedExamples(samples, folder / "examples.jsonl", options.example_tokens),
