@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
 
-CHECKPOINT = "checkpoints/last.ckpt"
+CHECKPOINT, PREVIOUS = "checkpoints/last.ckpt", "checkpoints/previous.ckpt"
+BROKEN = "checkpoints/broken.ckpt"
+NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
 BAD_BATCHES = "bad_batches.jsonl"
 FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs")
 
@@ -24,7 +27,8 @@ ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_
 
 def resumed_training(cfg: DictConfig, folder: Path) -> DictConfig:
     """FileNotFoundError where `folder` has no checkpoint to train on from."""
-    return resumed(cfg, folder, ("config.yaml", CHECKPOINT), FIXED)
+    checkpoint = PREVIOUS if (folder / PREVIOUS).exists() else CHECKPOINT
+    return resumed(cfg, folder, ("config.yaml", checkpoint), FIXED)
 
 
 def resumed_evaluation(cfg: DictConfig, folder: Path) -> DictConfig:
@@ -81,12 +85,43 @@ def _same(typed: Any, own: Any) -> bool:
     return plain(typed) == plain(own)
 
 
-def rewind_log(folder: Path) -> None:
-    """Drops what metrics.csv and bad_batches.jsonl tell of steps after the checkpoint's; they are made again."""
+def rewind(folder: Path) -> Path:
+    """The newest checkpoint of the run in `folder` that can be read. What metrics.csv and bad_batches.jsonl tell of
+    later steps is dropped: they are made again.
+
+    A newer checkpoint that is broken is told of and put aside; ValueError where no other is there.
+    """
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+    problem: ValueError | None = None
+    for path in (folder / CHECKPOINT, folder / PREVIOUS):
+        try:
+            step = _step_of(path)
+        except ValueError as error:
+            problem = problem or error
+        except FileNotFoundError:
+            continue
+        else:
+            rank_zero_only(_rewind)(folder, path, step, problem)
+            return path
+    raise problem or FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
+
+
+def _step_of(path: Path) -> int:
     from depictqa.checkpoint import read_checkpoint
+
+    content = read_checkpoint(path)
+    if missing := NEEDED - content.keys():
+        raise ValueError(f"{path} is no checkpoint to train on from: it has no {', '.join(sorted(missing))}")
+    return int(content["global_step"])
+
+
+def _rewind(folder: Path, path: Path, step: int, problem: ValueError | None) -> None:
     from experiments.loggers import CsvLogger
 
-    step = read_checkpoint(folder / CHECKPOINT)["global_step"]
+    if problem is not None:
+        (folder / CHECKPOINT).replace(folder / BROKEN)
+        print(f"{problem}; going on from the one before, {path}, step {step}", file=sys.stderr, flush=True)
     CsvLogger(folder / "metrics.csv").rewind(step)
     bad = folder / BAD_BATCHES
     if bad.is_file():

@@ -19,7 +19,7 @@ from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
-from experiments.resume import BAD_BATCHES, resumed_training, rewind_log
+from experiments.resume import BAD_BATCHES, resumed_training, rewind
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -72,8 +72,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
         torch.set_num_threads(cfg.trainer.threads)
     L.seed_everything(cfg.seed, verbose=False)
     model = DepictQA.build(ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True)))  # type: ignore[arg-type]
-    if cfg.resume:
-        rewind_log(folder)
+    checkpoint = rewind(folder) if cfg.resume else None
     trainer = build_trainer(cfg, folder)
     data = open_data(cfg, model.encoder)
     num_steps = connect(cfg, folder, trainer, data)
@@ -84,7 +83,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     start = time.perf_counter()
     last = folder / "checkpoints" / LAST
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=last if cfg.resume else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning ends with 1 on Ctrl-C; ours, on SIGTERM, with 143
         if last.is_file():
             print(f"stopped; go on with resume={folder}", file=sys.stderr, flush=True)

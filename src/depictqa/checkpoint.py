@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,9 +33,38 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         failure = error if isinstance(error, OSError) else getattr(watched, "failure", None)
         if failure is None:
             raise
-        kept = "the one before is kept" if path.exists() else "nothing is left there"
         reason = failure.strerror or failure
-        raise OSError(f"could not write {path} ({reason}); {kept}; free some space or choose another folder") from error
+        raise OSError(
+            f"could not write {path} ({reason}); what was written before is whole; free some space or choose another "
+            "folder"
+        ) from error
+
+
+def rotate(new: Path, last: Path, previous: Path) -> None:
+    """`new` becomes `last`, and what was `last` becomes `previous`. Files, or folders of a sharded checkpoint.
+
+    Whenever it is cut short, one of the last two is there and whole; and `last` is, but for folders and on file systems
+    without hard links.
+    """
+    if last.is_dir():
+        shutil.rmtree(previous, ignore_errors=True)
+        os.replace(last, previous)
+    elif last.exists():
+        beside = previous.with_name(f".{previous.name}.{os.getpid()}.part")
+        try:
+            os.link(last, beside)
+            os.replace(beside, previous)
+        except OSError:
+            os.replace(last, previous)
+        finally:
+            beside.unlink(missing_ok=True)  # it stays where both were one file already
+    os.replace(new, last)
+
+
+def remove_parts(folder: Path) -> None:
+    """What writers that were killed have left in `folder`."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 class _Watched:

@@ -14,13 +14,16 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from depictqa.callbacks.reading import Reading, steps_late
+from depictqa.checkpoint import remove_parts, rotate
 from depictqa.signals import REQUEUE, STOP
 
-LAST, BEST = "last.ckpt", "best.ckpt"
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
+NEXT = "next.ckpt"  # while it is written
 
 
 class Checkpoints(Callback):
-    """`last.ckpt` every `every` optimiser steps, before each validation and at the end; `best.ckpt` by `monitor`.
+    """`last.ckpt` every `every` optimiser steps, before each validation and at the end, with `previous.ckpt`, the one
+    before it, in case it breaks; `best.ckpt` by `monitor`.
 
     `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the loader's place in the
     data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters
@@ -43,6 +46,8 @@ class Checkpoints(Callback):
         self._asked_to_stop = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            remove_parts(self.folder)
         if threading.current_thread() is threading.main_thread():
             # In place of Lightning's for the time of the training: on SIGTERM it ends without a checkpoint, and under
             # SLURM it saves one of its own in the middle of a step, and requeues the job itself.
@@ -60,7 +65,7 @@ class Checkpoints(Callback):
             return
         self._stopping = self._stop_agreed(trainer)
         if self._stopping or trainer.global_step % self.every == 0 or self._validation_follows(trainer, batch_idx):
-            trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+            self._save_last(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -93,9 +98,14 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(self.folder / BEST, weights_only=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.folder / LAST, weights_only=False)
+        self._save_last(trainer)
         if self._stopping:
             raise SystemExit(REQUEUE)
+
+    def _save_last(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.folder / NEXT, weights_only=False)
+        if trainer.is_global_zero:
+            rotate(*(self.folder / name for name in (NEXT, LAST, PREVIOUS)))
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_value": self.best_value, "best_step": self.best_step}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint, write_atomically
+from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint, remove_parts, rotate, write_atomically
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_no_space_keeps_the_last_checkpoint(tmp_path: Path, room: int) -> None:
     with no_file_larger_than(room), pytest.raises(OSError) as caught:
         AtomicCheckpointIO().save_checkpoint(big, path)
     message = str(caught.value)
-    assert message.startswith(f"could not write {path} (File too large); the one before is kept")
+    assert message.startswith(f"could not write {path} (File too large); what was written before is whole")
     assert "\n" not in message
     assert read_checkpoint(path) == {"step": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
@@ -83,3 +84,33 @@ def test_missing_cut_short_and_strange_files(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.ckpt")
     with pytest.raises(ValueError, match="holds a list"):
         read_checkpoint(tmp_path / "list.ckpt")
+
+
+def test_the_last_two_are_kept(tmp_path: Path) -> None:
+    new, last, previous = (tmp_path / name for name in ("new", "last", "previous"))
+    for step in range(4):
+        AtomicCheckpointIO().save_checkpoint({"step": step}, new)
+        rotate(new, last, previous)
+        assert read_checkpoint(last) == {"step": step}
+        assert not previous.exists() if step == 0 else read_checkpoint(previous) == {"step": step - 1}
+    previous.unlink()
+    os.link(last, previous)  # as a kill in between leaves it
+    AtomicCheckpointIO().save_checkpoint({"step": 4}, new)
+    rotate(new, last, previous)
+    assert [read_checkpoint(path)["step"] for path in (previous, last)] == [3, 4]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last", "previous"]
+
+
+def test_the_last_two_are_kept_where_they_are_folders(tmp_path: Path) -> None:
+    for step in range(3):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "shard").write_text(str(step))
+        rotate(tmp_path / "new", tmp_path / "last", tmp_path / "previous")
+    assert [(tmp_path / name / "shard").read_text() for name in ("previous", "last")] == ["1", "2"]
+
+
+def test_what_a_kill_leaves_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".last.ckpt.123.part", "last.ckpt", ".hidden"):
+        (tmp_path / name).touch()
+    remove_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "last.ckpt"]

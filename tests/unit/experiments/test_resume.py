@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
 from experiments import resume
+from experiments.loggers import CsvLogger
 
 SAVED = {
     "program": {"name": "evaluate"},
@@ -73,3 +77,62 @@ def test_a_training_is_no_evaluation_to_go_on_with(resumed, tmp_path):
     OmegaConf.save({**SAVED, "program": {"name": "train"}}, tmp_path / "config.yaml")
     with pytest.raises(ValueError, match="is of program=train; resume it so"):
         resumed(program=resume.resumed_evaluation)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder with its two newest checkpoints, of steps 4 and 6, and what was logged until step 7."""
+    (tmp_path / "checkpoints").mkdir()
+    for name, step in ((resume.PREVIOUS, 4), (resume.CHECKPOINT, 6)):
+        torch.save({**dict.fromkeys(resume.NEEDED, 0), "global_step": step, "w": torch.zeros(999)}, tmp_path / name)
+    log = CsvLogger(tmp_path / "metrics.csv")
+    for step in range(7):
+        log.log_metrics({"train/loss": 1.0}, step)
+    lines = [json.dumps({"step": step}) + "\n" for step in (4, 5, 6, 7)]
+    (tmp_path / resume.BAD_BATCHES).write_text("".join(lines))
+    return tmp_path
+
+
+def left(run: Path) -> tuple[int, list[int]]:
+    """Rows of metrics.csv, steps of bad_batches.jsonl."""
+    lines = (run / resume.BAD_BATCHES).read_text().splitlines()
+    return len((run / "metrics.csv").read_text().splitlines()) - 1, [json.loads(line)["step"] for line in lines]
+
+
+def test_training_goes_on_from_the_newest_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume.rewind(run) == run / resume.CHECKPOINT
+    assert left(run) == (6, [4, 5, 6]) and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("how", ["cut short", "empty", "not a zip", "no optimizer"])
+def test_where_the_newest_is_broken_training_goes_on_from_the_one_before(
+    run: Path, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    newest = run / resume.CHECKPOINT
+    data = newest.read_bytes()
+    newest.write_bytes({"cut short": data[:-200], "empty": b"", "not a zip": b"x" * len(data)}.get(how, data))
+    if how == "no optimizer":
+        torch.save({**dict.fromkeys(resume.NEEDED - {"optimizer_states"}, 0), "global_step": 6}, newest)
+    broken = newest.read_bytes()
+    assert resume.rewind(run) == run / resume.PREVIOUS
+    assert left(run) == (4, [4])
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"{newest} is no ") and said.endswith(f"one before, {run / resume.PREVIOUS}, step 4")
+    assert not newest.exists() and (run / resume.BROKEN).read_bytes() == broken
+    assert resume.rewind(run) == run / resume.PREVIOUS, "the same once more"
+
+
+def test_both_broken_is_one_line(run: Path) -> None:
+    for name in (resume.CHECKPOINT, resume.PREVIOUS):
+        (run / name).write_bytes(b"")
+    with pytest.raises(ValueError, match="last.ckpt is no readable checkpoint") as caught:
+        resume.rewind(run)
+    assert "\n" not in str(caught.value) and (run / resume.CHECKPOINT).exists()
+
+
+def test_a_run_cut_between_two_renames_is_resumed(resumed, tmp_path):
+    (tmp_path / resume.CHECKPOINT).rename(tmp_path / resume.PREVIOUS)
+    assert resumed().seed == SAVED["seed"]
+    (tmp_path / resume.PREVIOUS).unlink()
+    with pytest.raises(FileNotFoundError, match="it has no checkpoints/last.ckpt"):
+        resumed()
