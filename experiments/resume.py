@@ -14,7 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
 
-CHECKPOINT, PREVIOUS = "checkpoints/last.ckpt", "checkpoints/previous.ckpt"
+CHECKPOINT = "checkpoints/last.ckpt"
+CHECKPOINTS = (CHECKPOINT, "checkpoints/next.ckpt", "checkpoints/previous.ckpt")
+"""Where training may go on from: the newest, one that a kill has left before it was renamed, the one before."""
 BROKEN = "checkpoints/broken.ckpt"
 NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
 BAD_BATCHES = "bad_batches.jsonl"
@@ -27,7 +29,7 @@ ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_
 
 def resumed_training(cfg: DictConfig, folder: Path) -> DictConfig:
     """FileNotFoundError where `folder` has no checkpoint to train on from."""
-    checkpoint = PREVIOUS if (folder / PREVIOUS).exists() else CHECKPOINT
+    checkpoint = next((name for name in CHECKPOINTS if (folder / name).exists()), CHECKPOINT)
     return resumed(cfg, folder, ("config.yaml", checkpoint), FIXED)
 
 
@@ -86,15 +88,15 @@ def _same(typed: Any, own: Any) -> bool:
 
 
 def rewind(folder: Path) -> Path:
-    """The newest checkpoint of the run in `folder` that can be read. What metrics.csv and bad_batches.jsonl tell of
-    later steps is dropped: they are made again.
+    """The checkpoint that the run in `folder` goes on from. What metrics.csv and bad_batches.jsonl tell of later steps
+    is dropped: they are made again.
 
-    A newer checkpoint that is broken is told of and put aside; ValueError where no other is there.
+    A newest one that is broken is told of and put aside; ValueError where no other can be read.
     """
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
     problem: ValueError | None = None
-    for path in (folder / CHECKPOINT, folder / PREVIOUS):
+    for path in (folder / name for name in CHECKPOINTS):
         try:
             step = _step_of(path)
         except ValueError as error:
@@ -120,8 +122,9 @@ def _rewind(folder: Path, path: Path, step: int, problem: ValueError | None) -> 
     from experiments.loggers import CsvLogger
 
     if problem is not None:
-        (folder / CHECKPOINT).replace(folder / BROKEN)
-        print(f"{problem}; going on from the one before, {path}, step {step}", file=sys.stderr, flush=True)
+        if (folder / CHECKPOINT).exists():
+            (folder / CHECKPOINT).replace(folder / BROKEN)
+        print(f"{problem}; going on from {path}, step {step}", file=sys.stderr, flush=True)
     CsvLogger(folder / "metrics.csv").rewind(step)
     bad = folder / BAD_BATCHES
     if bad.is_file():

@@ -43,21 +43,12 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def rotate(new: Path, last: Path, previous: Path) -> None:
     """`new` becomes `last`, and what was `last` becomes `previous`. Files, or folders of a sharded checkpoint.
 
-    Whenever it is cut short, one of the last two is there and whole; and `last` is, but for folders and on file systems
-    without hard links.
+    Wherever it is cut short, two of the three are there (from the second checkpoint on), whole and apart.
     """
-    if last.is_dir():
-        shutil.rmtree(previous, ignore_errors=True)
+    if last.exists():
+        if previous.is_dir():
+            shutil.rmtree(previous)
         os.replace(last, previous)
-    elif last.exists():
-        beside = previous.with_name(f".{previous.name}.{os.getpid()}.part")
-        try:
-            os.link(last, beside)
-            os.replace(beside, previous)
-        except OSError:
-            os.replace(last, previous)
-        finally:
-            beside.unlink(missing_ok=True)  # it stays where both were one file already
     os.replace(new, last)
 
 

@@ -79,11 +79,14 @@ def test_a_training_is_no_evaluation_to_go_on_with(resumed, tmp_path):
         resumed(program=resume.resumed_evaluation)
 
 
+PREVIOUS = resume.CHECKPOINTS[-1]
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run's folder with its two newest checkpoints, of steps 4 and 6, and what was logged until step 7."""
     (tmp_path / "checkpoints").mkdir()
-    for name, step in ((resume.PREVIOUS, 4), (resume.CHECKPOINT, 6)):
+    for name, step in ((PREVIOUS, 4), (resume.CHECKPOINT, 6)):
         torch.save({**dict.fromkeys(resume.NEEDED, 0), "global_step": step, "w": torch.zeros(999)}, tmp_path / name)
     log = CsvLogger(tmp_path / "metrics.csv")
     for step in range(7):
@@ -114,16 +117,16 @@ def test_where_the_newest_is_broken_training_goes_on_from_the_one_before(
     if how == "no optimizer":
         torch.save({**dict.fromkeys(resume.NEEDED - {"optimizer_states"}, 0), "global_step": 6}, newest)
     broken = newest.read_bytes()
-    assert resume.rewind(run) == run / resume.PREVIOUS
+    assert resume.rewind(run) == run / PREVIOUS
     assert left(run) == (4, [4])
     (said,) = capsys.readouterr().err.splitlines()
-    assert said.startswith(f"{newest} is no ") and said.endswith(f"one before, {run / resume.PREVIOUS}, step 4")
+    assert said.startswith(f"{newest} is no ") and said.endswith(f"going on from {run / PREVIOUS}, step 4")
     assert not newest.exists() and (run / resume.BROKEN).read_bytes() == broken
-    assert resume.rewind(run) == run / resume.PREVIOUS, "the same once more"
+    assert resume.rewind(run) == run / PREVIOUS, "the same once more"
 
 
 def test_both_broken_is_one_line(run: Path) -> None:
-    for name in (resume.CHECKPOINT, resume.PREVIOUS):
+    for name in (resume.CHECKPOINT, PREVIOUS):
         (run / name).write_bytes(b"")
     with pytest.raises(ValueError, match="last.ckpt is no readable checkpoint") as caught:
         resume.rewind(run)
@@ -131,8 +134,14 @@ def test_both_broken_is_one_line(run: Path) -> None:
 
 
 def test_a_run_cut_between_two_renames_is_resumed(resumed, tmp_path):
-    (tmp_path / resume.CHECKPOINT).rename(tmp_path / resume.PREVIOUS)
+    (tmp_path / resume.CHECKPOINT).rename(tmp_path / PREVIOUS)
     assert resumed().seed == SAVED["seed"]
-    (tmp_path / resume.PREVIOUS).unlink()
+    (tmp_path / PREVIOUS).unlink()
     with pytest.raises(FileNotFoundError, match="it has no checkpoints/last.ckpt"):
         resumed()
+
+
+def test_a_run_cut_between_renames_goes_on_from_the_newer(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / resume.CHECKPOINT).rename(run / "checkpoints/next.ckpt")
+    assert resume.rewind(run) == run / "checkpoints/next.ckpt"
+    assert left(run) == (6, [4, 5, 6]) and capsys.readouterr().err == ""
