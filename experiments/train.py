@@ -85,7 +85,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning ends with 1 on Ctrl-C; ours, on SIGTERM, with 143
-        if last.is_file():
+        if last.is_file() and trainer.is_global_zero:
             print(f"stopped; go on with resume={folder}", file=sys.stderr, flush=True)
         raise SystemExit(130 if trainer.interrupted and stop.code == 1 else stop.code) from None
     if cfg.trainer.keep == "best" and (folder / "checkpoints" / BEST).is_file():
@@ -169,6 +169,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
 
     from depictqa.callbacks.checkpoints import Checkpoints
     from depictqa.callbacks.health import Health
+    from depictqa.callbacks.peers import Peers
     from depictqa.callbacks.progress import ProgressLine
     from experiments.examples import GeneratedExamples, spread
 
@@ -182,6 +183,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     trainer.val_check_interval = steps_between * data.accumulate
     samples = spread(data.samples("val"), options.num_examples)
     trainer.callbacks += [
+        Peers(f"; go on with resume={folder}"),
         Health(folder / BAD_BATCHES, options.max_bad_steps, options.spike),
         Checkpoints(folder / "checkpoints", options.checkpoint_every),
         ProgressLine(num_steps, options.progress_every),
