@@ -158,6 +158,11 @@ class Feed:
                 shards.check_geometry(self.encoder.geometry)
         return samples
 
+    def measured(self, split: str) -> tuple[Joined, StreamLengths]:
+        """A split's samples and how long their streams are; needs no token budget."""
+        samples, lengths, _ = self._open(split)
+        return samples, lengths
+
     def _make_plan(self) -> Plan | WindowPlan:
         _, lengths, sizes = self._open("train")
         repeats = [source.repeat for source in self.sources]

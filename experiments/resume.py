@@ -61,6 +61,8 @@ def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequenc
         key, value = override.key_or_group, override.value()
         if key in fixed and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
             raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
+        if (key, value) == ("data.token_budget", "auto"):
+            continue  # the run has one, which was found when it began
         several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
         if key not in hydra.runtime.choices and not several:
             OmegaConf.update(saved, key, value, force_add=False)

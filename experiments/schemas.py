@@ -76,14 +76,14 @@ class ScaleConfig:
 @dataclass
 class LoaderConfig:
     """What every data module takes. `batch_size` is samples an optimiser step, over all processes; `token_budget`
-    tokens a micro-batch, padding included, which bounds memory. `packing`: none (a padded row for each sample), step
-    (the step's samples end to end in one row) or window (full rows of `pack_length` tokens, null for one that fits
-    `batch_size`; steps hold that many samples on average). `crop`: the random crop of training. `epochs` that the plan
-    looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
+    tokens a micro-batch, padding included, which bounds memory; auto tries what fits. `packing`: none (a padded row for
+    each sample), step (the step's samples end to end in one row) or window (full rows of `pack_length` tokens, null for
+    one that fits `batch_size`; steps hold that many samples on average). `crop`: the random crop of training. `epochs`
+    that the plan looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
 
     _target_: str = MISSING
     batch_size: int = 16
-    token_budget: int = 8192
+    token_budget: Any = 8192
     packing: str = "none"
     pack_length: int | None = None
     num_workers: int = 0

@@ -20,6 +20,7 @@ from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
 from experiments.resume import BAD_BATCHES, resumed_training, rewind
+from experiments.token_budget import AUTO, explain, settle
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -35,10 +36,11 @@ def _run(cfg: DictConfig) -> dict[str, float]:
         folder = Path(cfg.resume)
         cfg = resumed_training(cfg, folder)
     prepare(cfg)
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    if not is_further_process():
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     start = time.perf_counter()
     model, metrics = train(cfg, folder)
-    if int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", 0)))) > 0:
+    if is_further_process():
         return metrics  # one process evaluates
     from experiments.answerers import open_baselines, our_answerer
     from experiments.evaluate import evaluate, exit_if_unread
@@ -55,11 +57,18 @@ def _run(cfg: DictConfig) -> dict[str, float]:
     return metrics
 
 
+def is_further_process() -> bool:
+    """Of several that train together: those after the first write no files and evaluate nothing."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), 0)) > 0
+
+
 def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     """The trained model, also in `folder`/model, and how the training went."""
     import lightning as L
     import torch
 
+    from depictqa.callbacks.batch_sizes import BatchSizes
     from depictqa.callbacks.checkpoints import BEST, LAST
     from depictqa.checkpoint import read_checkpoint
     from depictqa.lightning_module import DepictQAModule
@@ -75,19 +84,25 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     checkpoint = rewind(folder) if cfg.resume else None
     trainer = build_trainer(cfg, folder)
     data = open_data(cfg, model.encoder)
-    num_steps = connect(cfg, folder, trainer, data)
     model.train()  # transformers opens weights in evaluation mode
     cost = hold_in_float8(cfg, model, trainer, data) if cfg.trainer.float8.enabled else {}
     accelerate(cfg, model)
+    if cfg.data.token_budget == AUTO:
+        settle(cfg, folder, trainer, model, data)
+    num_steps = connect(cfg, folder, trainer, data)
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
-    last = folder / "checkpoints" / LAST
+    last, sizes = folder / "checkpoints" / LAST, BatchSizes()
+    trainer.callbacks.append(sizes)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning ends with 1 on Ctrl-C; ours, on SIGTERM, with 143
         if last.is_file() and trainer.is_global_zero:
             print(f"stopped; go on with resume={folder}", file=sys.stderr, flush=True)
         raise SystemExit(130 if trainer.interrupted and stop.code == 1 else stop.code) from None
+    except (RuntimeError, MemoryError) as error:
+        explain(error, sizes, cfg.data.token_budget)
+        raise
     if cfg.trainer.keep == "best" and (folder / "checkpoints" / BEST).is_file():
         module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     if trainer.is_global_zero:

@@ -145,3 +145,9 @@ def test_a_run_cut_between_renames_goes_on_from_the_newer(run: Path, capsys: pyt
     (run / resume.CHECKPOINT).rename(run / "checkpoints/next.ckpt")
     assert resume.rewind(run) == run / "checkpoints/next.ckpt"
     assert left(run) == (6, [4, 5, 6]) and capsys.readouterr().err == ""
+
+
+def test_a_token_budget_that_was_found_stays(resumed, tmp_path):
+    OmegaConf.save({**SAVED, "data": {"token_budget": 4096}}, tmp_path / "config.yaml")
+    assert resumed("data.token_budget=auto", data={"token_budget": "auto"}).data.token_budget == 4096
+    assert resumed("data.token_budget=2048", data={"token_budget": 2048}).data.token_budget == 2048
