@@ -65,7 +65,7 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        assert self._wait(self._fork(lambda: make_data(folder), folder / "data.log")) == 0
+        assert self.wait(self.fork(lambda: make_data(folder), folder / "data.log")) == 0
 
     def command(self, out: Path) -> list[str]:
         return [
@@ -78,8 +78,8 @@ class Runs:
 
     def unbroken(self) -> Path:
         out = self.folder / "unbroken"
-        pid = self._fork(lambda: program(self.command(out)), out.with_suffix(".log"))
-        assert self._wait(pid) == 0, out.with_suffix(".log").read_text()
+        pid = self.fork(lambda: program(self.command(out)), out.with_suffix(".log"))
+        assert self.wait(pid) == 0, out.with_suffix(".log").read_text()
         return out
 
     def broken(self, name: str, kills: list[Kill]) -> tuple[Path, list[str]]:
@@ -91,7 +91,7 @@ class Runs:
             newest = out / "checkpoints" / "last.ckpt"
             if kill.breaks and newest.exists() and len(list(newest.parent.glob("[lnp]*.ckpt"))) > 1:
                 os.truncate(newest, int(newest.stat().st_size * kill.part))
-        code = self._wait(self._fork(lambda: program(self._next(out)), self._log(out)))
+        code = self.wait(self.fork(lambda: program(self._next(out)), self._log(out)))
         return out, [*ended, "done" if code == 0 else f"exit code {code}"]
 
     def _killed(self, out: Path, kill: Kill) -> int:
@@ -102,13 +102,13 @@ class Runs:
             program(words)
 
         before = rows(out / "metrics.csv")
-        pid = self._fork(run, self._log(out))
+        pid = self.fork(run, self._log(out))
         if kill.place == "step":
             self._await_step(pid, out, max(kill.number, len(before)))
             time.sleep(0.3 * kill.part)
-            if not self._over(pid):
+            if not self.over(pid):
                 os.killpg(pid, kill.how)
-        return self._wait(pid)
+        return self.wait(pid)
 
     def _next(self, out: Path) -> list[str]:
         """`resume=`, or the same command again where the run was cut before its first checkpoint."""
@@ -119,11 +119,11 @@ class Runs:
 
     def _await_step(self, pid: int, out: Path, step: int) -> None:
         end = time.monotonic() + SETTLE
-        while str(step) not in rows(out / "metrics.csv") and not self._over(pid) and time.monotonic() < end:
+        while str(step) not in rows(out / "metrics.csv") and not self.over(pid) and time.monotonic() < end:
             time.sleep(0.002)
 
     @staticmethod
-    def _over(pid: int) -> bool:
+    def over(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     @staticmethod
@@ -131,7 +131,7 @@ class Runs:
         return out.with_suffix(".log")
 
     @staticmethod
-    def _fork(run: Callable[[], None], log: Path) -> int:
+    def fork(run: Callable[[], None], log: Path) -> int:
         sys.stdout.flush()
         if pid := os.fork():
             return pid
@@ -153,9 +153,9 @@ class Runs:
             os._exit(code)
 
     @staticmethod
-    def _wait(pid: int) -> int:
+    def wait(pid: int) -> int:
         end = time.monotonic() + SETTLE
-        while not Runs._over(pid):
+        while not Runs.over(pid):
             if time.monotonic() > end:
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
