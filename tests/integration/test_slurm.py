@@ -125,8 +125,8 @@ def test_only_a_warning_that_ends_the_run_leads_to_a_requeue(
     """With a task of the shell in place of the training, which ends with 143 on SIGUSR1 as that does."""
     python = tmp_path / "python"
     wait = "sleep 2" if sent == signal.SIGTERM else "sleep 30"
-    body = f"trap 'kill $!; exit 143' USR1; touch {tmp_path}/up.$SLURM_PROCID; "
-    body += f"{wait} & wait" if task.startswith("sleep") else f"trap : USR1; sleep 1; {task}"
+    body, up = "trap 'kill $!; exit 143' USR1; ", f"touch {tmp_path}/up.$SLURM_PROCID"  # up: ready for a signal
+    body += f"{wait} & {up}; wait" if task.startswith("sleep") else f"trap : USR1; {up}; sleep 1; {task}"
     python.write_text(f"#!/bin/bash\n{body}\n")
     python.chmod(0o755)
     environment = {**scheduler, "PYTHON": str(python), "SLURM_RESTART_COUNT": str(restarts), "MAX_REQUEUES": "3"}
