@@ -61,6 +61,8 @@ def check(cfg: DictConfig) -> None:
         raise ValueError(f"plan.mfu is {options.mfu}; give a share of the peak rate, such as 0.45")
     if cfg.trainer.recompute is not None and cfg.trainer.recompute < 1:
         raise ValueError(f"trainer.recompute is {cfg.trainer.recompute}; give a whole number of at least 1, or null")
+    if not isinstance(cfg.data.token_budget, int):
+        raise ValueError(f"data.token_budget is {cfg.data.token_budget}; a plan needs a number, and says what fits")
     if not options.gpus or min(options.gpus) < 1:
         raise ValueError(f"plan.gpus is {list(options.gpus)}; give numbers of GPUs, such as [1,8]")
 

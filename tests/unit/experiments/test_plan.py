@@ -93,6 +93,7 @@ def test_an_epoch_of_shards_is_theirs(tmp_path: Path) -> None:
         ("plan.price={h1000: 2}", "plan.price 'h1000' unknown; choose rtx4090"),
         ("plan.mfu=45", "plan.mfu is 45.0; give a share"),
         ("plan.gpus=[0]", r"plan.gpus is \[0\]; give numbers of GPUs"),
+        ("data.token_budget=auto", "data.token_budget is auto; a plan needs a number"),
     ],
 )
 def test_options_that_cannot_be(override: str, message: str) -> None:
