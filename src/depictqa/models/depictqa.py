@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -162,12 +163,18 @@ class DepictQA(nn.Module):
         sample = sample_of(task, reference, image_a, image_b, question, "", load_image)
         return self.answer([sample], max_new_tokens)[0]
 
-    def answer(self, samples: list[Sample], max_new_tokens: int = 400, batch_size: int = 16) -> list[Answer]:
-        """Greedy answers to many questions; what the samples' last turns answer is ignored."""
+    def answer(
+        self,
+        samples: list[Sample],
+        max_new_tokens: int = 400,
+        batch_size: int = 16,
+        agree: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> list[Answer]:
+        """Greedy answers to many questions; what the samples' last turns answer is ignored. `agree`: see `generate`."""
         from depictqa.generation import generate
 
         with _evaluating(self):
-            return generate(self, samples, max_new_tokens, batch_size)
+            return generate(self, samples, max_new_tokens, batch_size, agree)
 
 
 class _evaluating:
