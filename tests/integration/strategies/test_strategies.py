@@ -1,0 +1,111 @@
+"""Each strategy on two processes trains as one process does, and goes on from what any other has saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.strategies import STRATEGIES, Job, run, save_model, small_model, train, write_data
+from depictqa.callbacks.checkpoints import LAST
+from depictqa.checkpoint import read_checkpoint
+from depictqa.models.depictqa import DepictQA
+
+NEAR = 1e-5
+CUT = 5  # optimiser steps before a run is cut; there are two more
+NEXT = dict(zip(STRATEGIES, (*STRATEGIES[1:], STRATEGIES[0]), strict=True))
+
+
+@dataclass
+class Runs:
+    """What all tests look at: losses by strategy. `whole` is of one process that was not cut."""
+
+    folder: Path
+    whole: dict[str, Any]
+    cut: dict[str, dict[str, Any]]
+    resumed: dict[str, dict[str, Any]]  # by who went on; another strategy had saved
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    folder = write_data(tmp_path_factory.mktemp("strategies"))
+    rest: dict[str, Any] = {"folder": str(folder), "budget": 170}
+    whole = train(Job("one", out=str(folder / "one"), steps=1000, **rest))
+    cut = [Job(name, out=str(folder / name), steps=CUT, **rest) for name in STRATEGIES]
+    resumed = [
+        Job(NEXT[name], out=str(folder / f"{name}_on"), steps=1000, resume=str(folder / name / LAST), **rest)
+        for name in STRATEGIES
+    ]
+    results = run([*cut, *resumed], 2, folder)
+    after = {job.strategy: result for job, result in zip(resumed, results[len(cut) :], strict=True)}
+    return Runs(folder, whole, dict(zip(STRATEGIES, results, strict=False)), after)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_losses_are_those_of_one_process(runs: Runs, name: str) -> None:
+    assert (runs.whole["accumulate"], runs.cut[name]["accumulate"]) == (4, 2)
+    expected = {step: loss for step, loss in runs.whole["losses"].items() if step <= CUT}
+    assert runs.cut[name]["losses"] == pytest.approx(expected, abs=NEAR)
+    assert runs.cut[name]["validation"][3] == pytest.approx(runs.whole["validation"][3], abs=NEAR)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_goes_on_from_the_checkpoint_of_another(runs: Runs, name: str) -> None:
+    expected = {step: loss for step, loss in runs.whole["losses"].items() if step > CUT}
+    assert len(expected) == 2
+    assert runs.resumed[name]["losses"] == pytest.approx(expected, abs=NEAR)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_answers_during_training_are_those_of_one_process(runs: Runs, name: str) -> None:
+    first = (runs.folder / name / "examples.jsonl").read_text().splitlines()[:2]
+    assert first == (runs.folder / "one" / "examples.jsonl").read_text().splitlines()[:2]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_checkpoint_holds_what_was_trained_whole(runs: Runs, name: str) -> None:
+    saved = read_checkpoint(runs.folder / f"{name}_on" / LAST)
+    expected = read_checkpoint(runs.folder / "one" / LAST)
+    own = small_model(runs.folder).trained_state_dict()
+    assert list(saved["state_dict"]) == list(own)
+    assert not any(key.startswith("vision.") or "lora_" not in key for key in own if not key.startswith("projector."))
+    for key, value in expected["state_dict"].items():
+        torch.testing.assert_close(saved["state_dict"][key], value, atol=NEAR, rtol=0)
+    (state,), (known,) = saved["optimizer_states"], expected["optimizer_states"]
+    assert state["param_groups"][0]["params"] == list(range(len(own)))
+    assert state["param_groups"][0]["lr"] == pytest.approx(known["param_groups"][0]["lr"])
+    for number in range(len(own)):
+        assert state["state"][number].keys() == known["state"][number].keys()
+        for key, value in known["state"][number].items():
+            torch.testing.assert_close(state["state"][number][key], value, atol=NEAR, rtol=0)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategys_model_opens_without_it(runs: Runs, name: str) -> None:
+    folder = save_model(Job(name, str(runs.folder), str(runs.folder / f"{name}_on")))
+    expected = read_checkpoint(runs.folder / f"{name}_on" / LAST)["state_dict"]
+    for key, value in DepictQA.from_pretrained(folder).trained_state_dict().items():
+        assert torch.equal(value, expected[key])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", STRATEGIES)
+def test_every_strategy_opens_the_checkpoint_of_every_other(runs: Runs, tmp_path: Path, source: str) -> None:
+    checkpoint = str(runs.folder / source / LAST)
+    rest: dict[str, Any] = {"folder": str(runs.folder), "budget": 170, "steps": 1000, "resume": checkpoint}
+    results = run([Job(name, out=str(tmp_path / name), **rest) for name in STRATEGIES], 2, tmp_path)
+    expected = {step: loss for step, loss in runs.whole["losses"].items() if step > CUT}
+    for result in results:
+        assert result["losses"] == pytest.approx(expected, abs=NEAR)
+
+
+@pytest.mark.slow
+def test_models_that_are_trained_whole_agree_too(runs: Runs, tmp_path: Path) -> None:
+    """Vision tower and language model in full, in one micro-batch a step."""
+    rest: dict[str, Any] = {"folder": str(runs.folder), "tuning": "full"}
+    alone = train(Job("one", out=str(tmp_path / "one"), **rest))
+    for result in run([Job(name, out=str(tmp_path / name), **rest) for name in STRATEGIES], 2, tmp_path):
+        assert result["losses"] == pytest.approx(alone["losses"], abs=NEAR)
