@@ -66,7 +66,8 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     if cfg.trainer.threads:
         torch.set_num_threads(cfg.trainer.threads)
     L.seed_everything(cfg.seed, verbose=False)
-    model = DepictQA.build(ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True)))  # type: ignore[arg-type]
+    config = ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True))  # type: ignore[arg-type]
+    model = DepictQA.build(config, as_stored=True)
     if cfg.resume:
         rewind_log(folder)
     trainer = build_trainer(cfg, folder)

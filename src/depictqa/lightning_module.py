@@ -33,7 +33,8 @@ class DepictQAModule(L.LightningModule):
         self._validation: dict[str, list[float]] = {}
 
     def configure_model(self) -> None:
-        """Before the optimiser is made: a strategy that splits the model over processes does so."""
+        """Before the optimiser is made: weights get their dtype, and a strategy that splits the model does so."""
+        self.model.language.cast(self.trainer.strategy.root_device)
         shard = getattr(self.trainer.strategy, "shard", None)
         if shard is not None:
             shard(self.model)

@@ -37,8 +37,9 @@ class DepictQA(nn.Module):
         self.config = config
 
     @classmethod
-    def build(cls, config: ModelConfig) -> DepictQA:
-        """A model with its frozen weights in place and the rest freshly initialised."""
+    def build(cls, config: ModelConfig, as_stored: bool = False) -> DepictQA:
+        """A model with its frozen weights in place and the rest freshly initialised; `as_stored`: see
+        `LanguageModel.build`."""
         tokenizer = load_tokenizer(config.language)
         vision = VisionTower.build(config.vision)
         if vision.patch != config.image.patch:
@@ -46,7 +47,7 @@ class DepictQA(nn.Module):
                 f"image.patch is {config.image.patch}, but the vision tower's patches have {vision.patch} pixels; "
                 f"set image.patch={vision.patch}"
             )
-        language = LanguageModel.build(config.language, len(tokenizer))
+        language = LanguageModel.build(config.language, len(tokenizer), as_stored)
         projector = Projector(vision.width, language.width, config.projector)
         fixed = 1 if config.vision.features == "global" else None
         tokens = ImageTokens(projector.fixed_tokens or fixed)

@@ -34,10 +34,12 @@ class FSDP2(WholeCheckpoints, ModelParallelStrategy):
         super().setup_environment()
 
     def shard(self, model: DepictQA) -> None:
-        """Each decoder layer is a unit, all else another. A frozen vision tower stays whole on each process: it is
-        small beside the language model, and would have to be gathered at every step."""
+        """Each decoder layer is a unit, on the device and split before the next one follows, and all else is another.
+        A frozen vision tower stays whole on each process: it is small beside the language model, and would have to be
+        gathered at every step."""
+        if isinstance(model, FSDPModule):
+            return
         mesh = self.device_mesh["data_parallel"]
-        model.to(self.root_device)
         for layer in model.language.layers:
             fully_shard(layer, mesh=mesh, reshard_after_forward=self.reshard_after_forward)
         frozen = {parameter for parameter in model.vision.parameters() if not parameter.requires_grad}
