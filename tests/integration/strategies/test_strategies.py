@@ -14,9 +14,12 @@ from depictqa.callbacks.checkpoints import LAST
 from depictqa.checkpoint import read_checkpoint
 from depictqa.models.depictqa import DepictQA
 
+pytest.importorskip("deepspeed")
+
 NEAR = 1e-5
 CUT = 5  # optimiser steps before a run is cut; there are two more
-NEXT = dict(zip(STRATEGIES, (*STRATEGIES[1:], STRATEGIES[0]), strict=True))
+SOURCES = {"ddp": "deepspeed_3", "fsdp2": "one", "deepspeed_1": "fsdp2", "deepspeed_2": "one", "deepspeed_3": "ddp"}
+"""Whose checkpoint each goes on from; one process goes on from all of theirs."""
 
 
 @dataclass
@@ -26,7 +29,8 @@ class Runs:
     folder: Path
     whole: dict[str, Any]
     cut: dict[str, dict[str, Any]]
-    resumed: dict[str, dict[str, Any]]  # by who went on; another strategy had saved
+    resumed: dict[str, dict[str, Any]]  # by who went on, on two processes
+    alone: dict[str, dict[str, Any]]  # by who had saved: one process went on
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +39,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     rest: dict[str, Any] = {"folder": str(folder), "budget": 170}
     whole = train(Job("one", out=str(folder / "one"), steps=1000, **rest))
     cut = [Job(name, out=str(folder / name), steps=CUT, **rest) for name in STRATEGIES]
+    train(Job("one", out=str(folder / "one_cut"), steps=CUT, **rest))
+    saved = {"one": str(folder / "one_cut" / LAST), **{name: str(folder / name / LAST) for name in STRATEGIES}}
     resumed = [
-        Job(NEXT[name], out=str(folder / f"{name}_on"), steps=1000, resume=str(folder / name / LAST), **rest)
-        for name in STRATEGIES
+        Job(name, out=str(folder / f"{name}_on"), steps=1000, resume=saved[source], **rest)
+        for name, source in SOURCES.items()
     ]
     results = run([*cut, *resumed], 2, folder)
-    after = {job.strategy: result for job, result in zip(resumed, results[len(cut) :], strict=True)}
-    return Runs(folder, whole, dict(zip(STRATEGIES, results, strict=False)), after)
+    after = dict(zip(SOURCES, results[len(cut) :], strict=True))
+    alone = {
+        name: train(Job("one", out=str(folder / f"one_from_{name}"), steps=1000, resume=saved[name], **rest))
+        for name in STRATEGIES
+    }
+    return Runs(folder, whole, dict(zip(STRATEGIES, results, strict=False)), after, alone)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -54,9 +64,12 @@ def test_losses_are_those_of_one_process(runs: Runs, name: str) -> None:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_strategy_goes_on_from_the_checkpoint_of_another(runs: Runs, name: str) -> None:
+    """Of as many processes or of one, and one process from its own: the same steps."""
     expected = {step: loss for step, loss in runs.whole["losses"].items() if step > CUT}
     assert len(expected) == 2
     assert runs.resumed[name]["losses"] == pytest.approx(expected, abs=NEAR)
+    assert runs.alone[name]["losses"] == pytest.approx(expected, abs=NEAR)
+    assert (runs.resumed[name]["accumulate"], runs.alone[name]["accumulate"]) == (2, 4)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
