@@ -58,6 +58,9 @@ class Job:
     tuning: str = "lora"
     budget: int = 800  # tokens of a micro-batch
     precision: str = "32-true"
+    packing: str = "none"
+    compiled: bool = False  # decoder layers, traced but not turned into machine code
+    recompute: int | None = None
 
 
 class Killed(Exception):
@@ -146,6 +149,7 @@ def _deepspeed_on_cpu(stage: int) -> Strategy:
             self.set_world_ranks()
             self._init_deepspeed_distributed()
 
+    deepspeed.get_accelerator().is_fp16_supported = lambda: True  # any CPU is slow at it, and right
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # gloo instead of an extension to be compiled
     strategy = OnCpu(stage)
     # No parameter of a small model is too small to be split.
@@ -157,7 +161,13 @@ def train(job: Job, processes: int = 1) -> dict[str, Any]:
     """Losses of the steps and of validations; leaves checkpoints, examples and `model/` in the job's `out`."""
     folder, out = Path(job.folder), Path(job.out)
     model = small_model(folder, job.tuning).train()
-    data = TemplatedDataModule(folder / "shards", model.encoder, batch_size=4, token_budget=job.budget)
+    if job.compiled:
+        model.language.compile_layers(backend="eager")
+    if job.recompute:
+        model.language.recompute(job.recompute)
+    data = TemplatedDataModule(
+        folder / "shards", model.encoder, batch_size=4, token_budget=job.budget, packing=job.packing
+    )
     losses = Losses(job.steps)
     trainer = L.Trainer(
         accelerator="cpu", devices=processes, strategy=strategy(job.strategy), precision=job.precision, max_epochs=1,

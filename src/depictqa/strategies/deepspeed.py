@@ -35,6 +35,7 @@ class DeepSpeed(WholeCheckpoints, DeepSpeedStrategy):
             raise ValueError(f"ZeRO stage {stage} unknown; choose 1, 2 or 3 (trainer.strategy.stage)")
         self.stage = stage
         self.splits_parameters = stage == 3
+        self._kept: list[Any] = []  # parameters that stay whole
         # The batch size is for DeepSpeed's log only; to find it out, Lightning would open the loader early.
         options = {"logging_level": logging.ERROR, **options}
         super().__init__(stage=stage, logging_batch_size_per_gpu=1, exclude_frozen_parameters=True, **options)
@@ -61,16 +62,15 @@ class DeepSpeed(WholeCheckpoints, DeepSpeedStrategy):
         model: Any = self.lightning_module.model  # type: ignore[union-attr]
         parts = nn.ModuleList([model.vision, model.projector])
         remove_module_hooks(parts)  # they gather, and expect the same calls at each step
-        every: list[Any] = list(parts.parameters())
-        parameters = [parameter for parameter in every if not parameter.ds_persist]
-        for parameter in parameters:
+        self._kept = list(parts.parameters())
+        for parameter in self._kept:
             parameter.ds_persist = True
-        self._zero().persistent_parameters.extend(parameters)
-        self._gather_kept()
+        model.register_forward_pre_hook(lambda *_: self._gather_kept())  # a step splits them
 
     def _gather_kept(self) -> None:
-        kept = self._zero().persistent_parameters
-        kept[0].all_gather(kept)
+        split = [parameter for parameter in self._kept if parameter.ds_status.name == "NOT_AVAILABLE"]
+        if split:
+            split[0].all_gather(split)
 
     @property
     def base_optimizer(self) -> torch.optim.Optimizer:
@@ -91,8 +91,6 @@ class DeepSpeed(WholeCheckpoints, DeepSpeedStrategy):
         # All processes have read the file; of those that hold parts of a parameter, process 0's copy is shared out.
         with deepspeed.zero.GatheredParameters(list(parameters.values()), modifier_rank=0, enabled=self.stage == 3):
             self.lightning_module.load_state_dict(state)
-        if self.stage == 3:
-            self._gather_kept()
         for name, parameter in parameters.items():
             self._set(parameter, state[name])
 
@@ -139,7 +137,8 @@ class DeepSpeed(WholeCheckpoints, DeepSpeedStrategy):
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Nothing is to be done: each module gathers its own parameters when it is called."""
+        """Each module of the language model gathers its own parameters when it is called."""
+        self._gather_kept()
         yield
 
     def _zero(self) -> Any:

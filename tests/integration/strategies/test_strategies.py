@@ -21,6 +21,8 @@ CUT = 5  # optimiser steps before a run is cut; there are two more
 SOURCES = {"ddp": "deepspeed_3", "fsdp2": "one", "deepspeed_1": "fsdp2", "deepspeed_2": "one", "deepspeed_3": "ddp"}
 """Whose checkpoint each goes on from; one process goes on from all of theirs."""
 
+HALF = ("deepspeed_1", "deepspeed_3")
+
 
 @dataclass
 class Runs:
@@ -31,6 +33,7 @@ class Runs:
     cut: dict[str, dict[str, Any]]
     resumed: dict[str, dict[str, Any]]  # by who went on, on two processes
     alone: dict[str, dict[str, Any]]  # by who had saved: one process went on
+    half: dict[str, list[dict[str, Any]]]  # by stage, in float16: not cut, cut, and resumed from there
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +48,23 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
         Job(name, out=str(folder / f"{name}_on"), steps=1000, resume=saved[source], **rest)
         for name, source in SOURCES.items()
     ]
-    results = run([*cut, *resumed], 2, folder)
-    after = dict(zip(SOURCES, results[len(cut) :], strict=True))
+    half = [
+        Job(name, out=str(folder / f"{name}_half_{part}"), precision="16-mixed", **rest, **options)
+        for name in HALF
+        for part, options in (
+            ("whole", {"steps": 1000}),
+            ("cut", {"steps": CUT}),
+            ("on", {"steps": 1000, "resume": str(folder / f"{name}_half_cut" / LAST)}),
+        )
+    ]
+    results = iter(run([*cut, *resumed, *half], 2, folder))
+    first = {job.strategy: next(results) for job in cut}
+    after = {job.strategy: next(results) for job in resumed}
     alone = {
         name: train(Job("one", out=str(folder / f"one_from_{name}"), steps=1000, resume=saved[name], **rest))
         for name in STRATEGIES
     }
-    return Runs(folder, whole, dict(zip(STRATEGIES, results, strict=False)), after, alone)
+    return Runs(folder, whole, first, after, alone, {name: [next(results) for _ in range(3)] for name in HALF})
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -104,6 +117,17 @@ def test_a_strategys_model_opens_without_it(runs: Runs, name: str) -> None:
         assert torch.equal(value, expected[key])
 
 
+@pytest.mark.parametrize("name", HALF)
+def test_half_precision_goes_on_to_the_last_bit(runs: Runs, name: str) -> None:
+    """Loss scale and float32 copies among what is saved; its first steps overflow, and are left out."""
+    whole, cut, resumed = (part["losses"] for part in runs.half[name])
+    assert whole == {**cut, **resumed} and min(resumed) == CUT + 1
+    assert whole == pytest.approx(runs.half[HALF[0]][0]["losses"], abs=1e-4)
+    saved = read_checkpoint(runs.folder / f"{name}_half_cut" / LAST)
+    assert saved["deepspeed_loss_scaler"]["last_overflow_iter"] >= 0
+    assert all(value.dtype == torch.float32 for value in saved["state_dict"].values())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("source", STRATEGIES)
 def test_every_strategy_opens_the_checkpoint_of_every_other(runs: Runs, tmp_path: Path, source: str) -> None:
@@ -121,4 +145,18 @@ def test_models_that_are_trained_whole_agree_too(runs: Runs, tmp_path: Path) -> 
     rest: dict[str, Any] = {"folder": str(runs.folder), "tuning": "full"}
     alone = train(Job("one", out=str(tmp_path / "one"), **rest))
     for result in run([Job(name, out=str(tmp_path / name), **rest) for name in STRATEGIES], 2, tmp_path):
+        assert result["losses"] == pytest.approx(alone["losses"], abs=NEAR)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packing", ["step", "window"])
+def test_compiled_and_recomputed_layers_agree_too(runs: Runs, tmp_path: Path, packing: str) -> None:
+    rest: dict[str, Any] = {"folder": str(runs.folder), "budget": 300, "packing": packing}
+    alone = train(Job("one", out=str(tmp_path / "one"), **rest))
+    jobs = [
+        Job("fsdp2", out=str(tmp_path / "fsdp2"), compiled=True, recompute=2, **rest),
+        Job("deepspeed_1", out=str(tmp_path / "deepspeed_1"), compiled=True, recompute=1, **rest),
+        Job("deepspeed_3", out=str(tmp_path / "deepspeed_3"), recompute=1, **rest),
+    ]
+    for result in run(jobs, 2, tmp_path):
         assert result["losses"] == pytest.approx(alone["losses"], abs=NEAR)
