@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.fabric.strategies.deepspeed import _DEEPSPEED_AVAILABLE
+from lightning.pytorch.accelerators import CUDAAccelerator
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision, Precision
 from lightning.pytorch.strategies import DeepSpeedStrategy
 from lightning.pytorch.strategies.deepspeed import remove_module_hooks
@@ -50,6 +51,13 @@ class DeepSpeed(WholeCheckpoints, DeepSpeedStrategy):
         self._precision_plugin = plugin
         if isinstance(plugin, DeepSpeedPrecision):
             self._precision_plugin = EnginePrecision(plugin.precision)  # type: ignore[arg-type]
+
+    def setup_environment(self) -> None:
+        if not isinstance(self.accelerator, CUDAAccelerator):
+            raise ValueError(
+                "DeepSpeed needs GPUs; without them, take trainer=ddp or fsdp2 with trainer.accelerator=cpu"
+            )
+        super().setup_environment()
 
     def init_deepspeed(self) -> None:
         super().init_deepspeed()

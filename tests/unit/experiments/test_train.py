@@ -67,6 +67,16 @@ def test_a_strategy_is_a_name_or_a_class_with_arguments() -> None:
         open_strategy(composed("trainer=deepspeed", "trainer.strategy.stage=4").trainer.strategy)
 
 
+def test_deepspeed_without_a_gpu_names_what_goes() -> None:
+    pytest.importorskip("deepspeed")
+    from lightning.pytorch.accelerators import CPUAccelerator
+
+    opened = open_strategy(composed("trainer=deepspeed").trainer.strategy)
+    opened.accelerator = CPUAccelerator()
+    with pytest.raises(ValueError, match="needs GPUs; without them, take trainer=ddp or fsdp2"):
+        opened.setup_environment()
+
+
 def test_without_deepspeed_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from depictqa.strategies import deepspeed
 
