@@ -15,6 +15,7 @@ from rich.console import Console
 from depictqa.generation import Answer
 from depictqa.models.depictqa import DepictQA
 from depictqa.sample import Sample, Slot
+from depictqa.strategies.whole import same_tokens
 
 
 class GeneratedExamples(Callback):
@@ -28,11 +29,21 @@ class GeneratedExamples(Callback):
         self.console = Console(soft_wrap=True, highlight=False)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.state.fn != "fit" or not trainer.is_global_zero or not self.samples:
+        strategy: Any = trainer.strategy
+        together = getattr(strategy, "splits_parameters", False)  # then all processes answer, or none can
+        if trainer.state.fn != "fit" or not self.samples or not (trainer.is_global_zero or together):
             return
         model = cast(DepictQA, pl_module.model)
         with trainer.precision_plugin.forward_context():
-            answers = model.answer(self.samples, self.max_new_tokens)
+            if together:
+                with strategy.gathered():
+                    answers = model.answer(self.samples, self.max_new_tokens, agree=same_tokens)
+            else:
+                answers = model.answer(self.samples, self.max_new_tokens)
+        if trainer.is_global_zero:
+            self._show(trainer, answers)
+
+    def _show(self, trainer: L.Trainer, answers: Sequence[Answer]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             for sample, answer in zip(self.samples, answers, strict=True):

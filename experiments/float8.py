@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def hold_in_float8(cfg: DictConfig, model: Any, trainer: Any, data: Any) -> dict[str, float]:
@@ -48,6 +48,10 @@ def check(cfg: DictConfig) -> None:
         return
     if options.samples < 1:
         raise ValueError(f"trainer.float8.samples is {options.samples}; give at least 1")
+    if OmegaConf.is_dict(cfg.trainer.strategy):
+        raise ValueError(
+            "trainer.float8 goes with trainer=gpu and ddp; fsdp2 and deepspeed split or cast the weights that it holds"
+        )
     if language.tuning == "full" or language.path is None:
         raise ValueError(
             "trainer.float8 is for frozen weights of a language model that is read; set model.language.tuning=lora and "

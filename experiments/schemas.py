@@ -134,8 +134,8 @@ class Float8Config:
 
 @dataclass
 class TrainerConfig:
-    """How training runs: on `devices` of each of `num_nodes`. `precision` auto is bf16-mixed on a GPU that has it, else
-    32-true.
+    """How training runs: on `devices` of each of `num_nodes`. `strategy`: one of Lightning's by name, or a `_target_`
+    with its arguments. `precision` auto is bf16-mixed on a GPU that has it, else 32-true.
 
     `checkpoint_every` and `log_every` are in optimiser steps, `progress_every` in seconds. `num_examples` answers are
     generated at each validation. `keep`: which parameters become `model/`, "last" or "best" (by validation loss).
@@ -148,7 +148,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: Any = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Any = "auto"
     precision: str = "auto"
     threads: int | None = None
     compile: bool = False

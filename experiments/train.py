@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
@@ -69,8 +70,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     import torch
 
     from depictqa.callbacks.batch_sizes import BatchSizes
-    from depictqa.callbacks.checkpoints import BEST, LAST
-    from depictqa.checkpoint import read_checkpoint
+    from depictqa.callbacks.checkpoints import LAST
     from depictqa.lightning_module import DepictQAModule
     from depictqa.models.config import ModelConfig
     from depictqa.models.depictqa import DepictQA
@@ -80,7 +80,9 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     if cfg.trainer.threads:
         torch.set_num_threads(cfg.trainer.threads)
     L.seed_everything(cfg.seed, verbose=False)
-    model = DepictQA.build(ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True)))  # type: ignore[arg-type]
+    config = ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True))  # type: ignore[arg-type]
+    tried_before = cfg.trainer.float8.enabled or cfg.data.token_budget == AUTO  # in the dtype of training
+    model = DepictQA.build(config, as_stored=not tried_before)
     checkpoint = rewind(folder) if cfg.resume else None
     trainer = build_trainer(cfg, folder)
     data = open_data(cfg, model.encoder)
@@ -103,21 +105,41 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     except (RuntimeError, MemoryError) as error:
         explain(error, sizes, cfg.data.token_budget)
         raise
-    if cfg.trainer.keep == "best" and (folder / "checkpoints" / BEST).is_file():
-        module.load_state_dict(read_checkpoint(folder / "checkpoints" / BEST)["state_dict"])
     if trainer.is_global_zero:
-        model.save_pretrained(folder / "model")
-        if cfg.trainer.float8.enabled:  # what is evaluated is what was saved
-            model = DepictQA.from_pretrained(folder / "model")
-    model.to(trainer.strategy.root_device)  # Lightning takes it back to the CPU
+        rebuild = getattr(trainer.strategy, "rebuilds", False) or cfg.trainer.float8.enabled
+        model = saved(model, folder, cfg.trainer.keep, rebuild).to(trainer.strategy.root_device)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()} | cost
     return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
+
+
+def saved(model: Any, folder: Path, keep: str, rebuild: bool) -> Any:
+    """The trained model, once it is in `folder`/model: the last parameters, or the best of the validations.
+
+    `rebuild`: it is opened from there, since training has split or cast the one in memory.
+    """
+    from depictqa.callbacks.checkpoints import BEST, LAST
+    from depictqa.checkpoint import read_checkpoint
+    from depictqa.pretrained import open_pretrained, save_pretrained
+
+    checkpoints = folder / "checkpoints"
+    kept = checkpoints / (BEST if keep == "best" and (checkpoints / BEST).is_file() else LAST)
+    state = read_checkpoint(kept)["state_dict"]
+    save_pretrained(model, folder / "model", state)
+    if rebuild:
+        return open_pretrained(folder / "model")
+    model.load_trained_state_dict(state)
+    return model
 
 
 def accelerate(cfg: DictConfig, model: Any) -> None:
     """What changes speed and memory alone: compiled layers, and activations that are not kept."""
     options = cfg.trainer
     if options.compile:
+        if OmegaConf.is_dict(options.strategy) and options.strategy.get("stage") == 3:
+            raise ValueError(
+                "trainer.compile does not go with ZeRO stage 3, which acts inside the layers; "
+                "take stage 1 or 2, or trainer=fsdp2"
+            )
         if cfg.data.packing == "none":
             raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
         model.language.compile_layers()
@@ -139,7 +161,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
-        strategy=options.strategy,
+        strategy=open_strategy(options.strategy),
         precision=precision(options.precision, options.accelerator),
         max_epochs=options.max_epochs,
         max_steps=options.max_steps,
@@ -154,6 +176,11 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+
+
+def open_strategy(choice: Any) -> Any:
+    """One of Lightning's by its name, or the class and arguments of a `_target_`."""
+    return instantiate(choice, _convert_="all") if OmegaConf.is_dict(choice) else choice
 
 
 def precision(choice: str, accelerator: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,21 @@ def as_questions(samples: Iterable[Sample]) -> list[Sample]:
     ]
 
 
+Chosen = Callable[[torch.Tensor], torch.Tensor]
+
+
 @torch.inference_mode()
 def generate(
-    model: DepictQA, samples: Sequence[Sample], max_new_tokens: int = 400, batch_size: int = 16
+    model: DepictQA,
+    samples: Sequence[Sample],
+    max_new_tokens: int = 400,
+    batch_size: int = 16,
+    agree: Chosen | None = None,
 ) -> list[Answer]:
     """The greedy answer to each sample's last question, in the order of `samples`.
 
-    Prompts of similar length share a batch; padding stands on the left and is never attended to.
+    Prompts of similar length share a batch; padding stands on the left and is never attended to. `agree` may change
+    the tokens [B] of a step: processes that share a model all take those of one of them.
     """
     encoded = [model.encoder.encode(sample) for sample in as_questions(samples)]
     order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
@@ -46,13 +54,15 @@ def generate(
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch = collate([encoded[index] for index in chosen], left=True).to(model.device)
-        ids, probs = _decode(model, batch, max_new_tokens)
+        ids, probs = _decode(model, batch, max_new_tokens, agree)
         for row, index in enumerate(chosen):
             answers[index] = _answer(model, ids[row], probs[row])
     return [answers[index] for index in range(len(samples))]
 
 
-def _decode(model: DepictQA, batch: Any, max_new_tokens: int) -> tuple[list[list[int]], list[list[float]]]:
+def _decode(
+    model: DepictQA, batch: Any, max_new_tokens: int, agree: Chosen | None = None
+) -> tuple[list[list[int]], list[list[float]]]:
     """Token ids [B, <= max_new_tokens] and their probabilities; a finished row goes on with anything until all are."""
     from transformers import DynamicCache
 
@@ -65,6 +75,7 @@ def _decode(model: DepictQA, batch: Any, max_new_tokens: int) -> tuple[list[list
     ids, probs, finished = [], [], torch.zeros(size, dtype=torch.bool, device=mask.device)
     for step in range(max_new_tokens):
         probability, token = logits.float().softmax(-1).max(-1)
+        token = token if agree is None else agree(token)
         ids.append(token)
         probs.append(probability)
         finished |= token == end

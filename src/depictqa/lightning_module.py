@@ -32,6 +32,18 @@ class DepictQAModule(L.LightningModule):
         self._step_loss: torch.Tensor | float = 0.0
         self._validation: dict[str, list[float]] = {}
 
+    def configure_model(self) -> None:
+        """Before the optimiser is made: weights get their dtype, and a strategy that splits the model does so."""
+        self.model.language.cast(self.trainer.strategy.root_device)
+        shard = getattr(self.trainer.strategy, "shard", None)
+        if shard is not None:
+            shard(self.model)
+
+    def cpu(self) -> DepictQAModule:
+        """Stays where it is. Lightning would take it to the CPU when training ends: a copy of the frozen weights in RAM
+        for each process of a node, and back again to be evaluated."""
+        return self
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         entropy = [self.seed, self.current_epoch, batch_idx, self.global_rank]
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]))
@@ -66,6 +78,19 @@ class DepictQAModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._validation = defaultdict(lambda: [0.0, 0.0])
+        if getattr(self.trainer.strategy, "splits_parameters", False):
+            self._check_shares()
+
+    def _check_shares(self) -> None:
+        """ValueError in place of processes that wait for each other in vain."""
+        shares = [0] * self.trainer.world_size
+        own: Any = sum(self.trainer.num_val_batches)
+        torch.distributed.all_gather_object(shares, own)
+        if len(set(shares)) > 1:
+            raise ValueError(
+                f"held-out batches by process are {shares}, but parameters that are split over processes need equally "
+                "many; hold out more samples, or train with trainer=ddp or ZeRO stage 1 or 2"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds up sample losses by source: the part of a key before its first slash."""

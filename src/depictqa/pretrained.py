@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from depictqa.models.config import ModelConfig
 
 if TYPE_CHECKING:
+    import torch
+
     from depictqa.models.depictqa import DepictQA
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer"
@@ -23,15 +25,19 @@ VISION_NAMES = ("clip.pt", "ViT-L-14.pt")
 LANGUAGE_NAMES = ("llm", "vicuna-7b-v1.5")
 
 
-def save_pretrained(model: DepictQA, path: Path) -> None:
-    """Write the folder `path`; it appears whole or not at all, and replaces an older one."""
+def save_pretrained(model: DepictQA, path: Path, state: dict[str, torch.Tensor] | None = None) -> None:
+    """Write the folder `path`; it appears whole or not at all, and replaces an older one.
+
+    `state` takes the place of the trained parameters that the model holds, or holds in part.
+    """
     from safetensors.torch import save_file
 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir(parents=True)
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in model.trained_state_dict().items()}
+        trained = model.trained_state_dict() if state is None else state
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in trained.items()}
         save_file(state, beside / WEIGHTS, metadata={"format": "pt"})
         config = model.config.to_dict()
         if model.config.language.architecture is not None:

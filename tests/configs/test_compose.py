@@ -110,6 +110,15 @@ def test_baselines_are_chosen_by_name() -> None:
     assert api.options == {"max_tokens": 9}
 
 
+def test_a_strategys_arguments_are_keys() -> None:
+    assert composed("trainer=ddp").trainer.strategy == "ddp"
+    strategy = composed("scale=paper", "trainer=deepspeed", "trainer.strategy.stage=2").trainer.strategy
+    assert strategy == {"_target_": "depictqa.strategies.deepspeed.DeepSpeed", "stage": 2}
+    assert composed("trainer=deepspeed").trainer.strategy.stage == 1
+    with pytest.raises(ConfigCompositionException, match="trainer.strategy.sage"):
+        composed("trainer=deepspeed", "trainer.strategy.sage=2")
+
+
 def test_model_sizes_are_configs_of_one_class() -> None:
     tiny, paper = (ModelConfig.from_dict(resolved(composed(f"scale={s}"))["model"]) for s in ("tiny", "paper"))
     assert tiny.language.tuning == "full"

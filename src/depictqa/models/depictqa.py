@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -36,8 +37,9 @@ class DepictQA(nn.Module):
         self.config = config
 
     @classmethod
-    def build(cls, config: ModelConfig) -> DepictQA:
-        """A model with its frozen weights in place and the rest freshly initialised."""
+    def build(cls, config: ModelConfig, as_stored: bool = False) -> DepictQA:
+        """A model with its frozen weights in place and the rest freshly initialised; `as_stored`: see
+        `LanguageModel.build`."""
         tokenizer = load_tokenizer(config.language)
         vision = VisionTower.build(config.vision)
         if vision.patch != config.image.patch:
@@ -45,7 +47,7 @@ class DepictQA(nn.Module):
                 f"image.patch is {config.image.patch}, but the vision tower's patches have {vision.patch} pixels; "
                 f"set image.patch={vision.patch}"
             )
-        language = LanguageModel.build(config.language, len(tokenizer))
+        language = LanguageModel.build(config.language, len(tokenizer), as_stored)
         projector = Projector(vision.width, language.width, config.projector)
         fixed = 1 if config.vision.features == "global" else None
         tokens = ImageTokens(projector.fixed_tokens or fixed)
@@ -162,12 +164,18 @@ class DepictQA(nn.Module):
         sample = sample_of(task, reference, image_a, image_b, question, "", load_image)
         return self.answer([sample], max_new_tokens)[0]
 
-    def answer(self, samples: list[Sample], max_new_tokens: int = 400, batch_size: int = 16) -> list[Answer]:
-        """Greedy answers to many questions; what the samples' last turns answer is ignored."""
+    def answer(
+        self,
+        samples: list[Sample],
+        max_new_tokens: int = 400,
+        batch_size: int = 16,
+        agree: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> list[Answer]:
+        """Greedy answers to many questions; what the samples' last turns answer is ignored. `agree`: see `generate`."""
         from depictqa.generation import generate
 
         with _evaluating(self):
-            return generate(self, samples, max_new_tokens, batch_size)
+            return generate(self, samples, max_new_tokens, batch_size, agree)
 
 
 class _evaluating:

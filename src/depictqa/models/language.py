@@ -28,18 +28,34 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.model: Any = model
         self.compiled = False
+        self._as_stored: list[nn.Parameter] = []  # still to be cast, to ...
+        self._dtype = torch.float32
 
     @classmethod
-    def build(cls, config: LanguageConfig, vocab_size: int) -> LanguageModel:
-        """From a folder or hub id, or from scratch with `vocab_size` pieces; see `LanguageConfig`."""
+    def build(cls, config: LanguageConfig, vocab_size: int, as_stored: bool = False) -> LanguageModel:
+        """From a folder or hub id, or from scratch with `vocab_size` pieces; see `LanguageConfig`.
+
+        Weights are mapped from their files, which processes of a machine share, until they are cast: `as_stored` leaves
+        that to `cast`.
+        """
         check_choice(config.tuning, TUNINGS, "language.tuning")
-        check_choice(config.dtype, tuple(DTYPES), "language.dtype")
-        model = _load_model(config) if config.path is not None else _new_model(config, vocab_size)
+        dtype = DTYPES[check_choice(config.dtype, tuple(DTYPES), "language.dtype")]
+        model = _load_model(config, as_stored) if config.path is not None else _new_model(config, vocab_size)
+        uncast = [parameter for parameter in model.parameters() if parameter.dtype != dtype]
         if config.tuning == "lora":
             model = _with_lora(model, config)
         else:
             model.requires_grad_(config.tuning == "full")
-        return cls(model)
+        built = cls(model)
+        built._as_stored, built._dtype = uncast, dtype
+        return built
+
+    def cast(self, device: torch.device) -> None:
+        """What was loaded as it is stored gets the configured dtype, on `device`: a GPU takes it from the mapped file,
+        without a copy in RAM."""
+        for parameter in self._as_stored:
+            parameter.data = parameter.data.to(device).to(self._dtype)
+        self._as_stored = []
 
     @property
     def width(self) -> int:
@@ -191,13 +207,14 @@ def legacy_pieces(config: LanguageConfig, tokenizer: Any) -> SentencePieces | No
     return SentencePieces(model, dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)))
 
 
-def _load_model(config: LanguageConfig) -> nn.Module:
+def _load_model(config: LanguageConfig, as_stored: bool = False) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     assert config.path is not None
     _check_folder(config.path, "language.path")
     try:
-        return AutoModelForCausalLM.from_pretrained(config.path, dtype=DTYPES[config.dtype])
+        dtype = "auto" if as_stored else DTYPES[config.dtype]
+        return AutoModelForCausalLM.from_pretrained(config.path, dtype=dtype)
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"language model '{config.path}' cannot be read: {_first_line(error)}") from error
 

@@ -86,6 +86,7 @@ def test_weights_that_it_changes_too_much_are_refused(folder: Path, tmp_path: Pa
     ("override", "message"),
     [
         ("trainer.float8.samples=0", "trainer.float8.samples is 0; give at least 1"),
+        ("trainer=fsdp2", "trainer.float8 goes with trainer=gpu and ddp"),
         ("model.language.tuning=full", "trainer.float8 is for frozen weights of a language model that is read"),
         ("model.language.path=null", "trainer.float8 is for frozen weights of a language model that is read"),
     ],

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401
 from depictqa.testing import tiny_model
-from experiments.train import accelerate
+from experiments.train import accelerate, open_strategy
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -39,9 +40,46 @@ def test_layers_are_compiled_and_computed_again_where_asked(tokenizer_folder: Pa
     ("overrides", "message"),
     [
         (["trainer.compile=true"], "trainer.compile needs batches of few shapes; set data.packing=window, or step"),
+        (
+            ["data.packing=step", "trainer.compile=true", "trainer=deepspeed", "trainer.strategy.stage=3"],
+            "trainer.compile does not go with ZeRO stage 3",
+        ),
         (["trainer.recompute=0"], "trainer.recompute is 0; give a whole number of at least 1, or null"),
     ],
 )
 def test_what_cannot_be_names_the_fix(tokenizer_folder: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         accelerate(composed(*overrides), tiny_model(tokenizer_folder))
+
+
+def test_a_strategy_is_a_name_or_a_class_with_arguments() -> None:
+    pytest.importorskip("deepspeed")
+    assert open_strategy(composed().trainer.strategy) == "auto"
+    opened = open_strategy(composed("trainer=deepspeed", "trainer.strategy.stage=2").trainer.strategy)
+    zero = opened.config["zero_optimization"]
+    assert (opened.stage, zero["stage"], opened.splits_parameters) == (2, 2, False)
+    assert not open_strategy(
+        composed("trainer=fsdp2", "trainer.strategy.reshard_after_forward=false").trainer.strategy
+    ).reshard_after_forward
+    with pytest.raises(
+        InstantiationException, match=r"ZeRO stage 4 unknown; choose 1, 2 or 3 \(trainer.strategy.stage"
+    ):
+        open_strategy(composed("trainer=deepspeed", "trainer.strategy.stage=4").trainer.strategy)
+
+
+def test_deepspeed_without_a_gpu_names_what_goes() -> None:
+    pytest.importorskip("deepspeed")
+    from lightning.pytorch.accelerators import CPUAccelerator
+
+    opened = open_strategy(composed("trainer=deepspeed").trainer.strategy)
+    opened.accelerator = CPUAccelerator()
+    with pytest.raises(ValueError, match="needs GPUs; without them, take trainer=ddp or fsdp2"):
+        opened.setup_environment()
+
+
+def test_without_deepspeed_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from depictqa.strategies import deepspeed
+
+    monkeypatch.setattr(deepspeed, "_DEEPSPEED_AVAILABLE", False)
+    with pytest.raises(ValueError, match=r"install the extra: pip install 'depictqa\[deepspeed\]'"):
+        deepspeed.DeepSpeed()
