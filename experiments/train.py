@@ -86,6 +86,11 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     checkpoint = rewind(folder) if cfg.resume else None
     trainer = build_trainer(cfg, folder)
     data = open_data(cfg, model.encoder)
+    if getattr(trainer.strategy, "splits_parameters", False) and model.made_state_dict():
+        raise ValueError(
+            "what is frozen was made at random (model.language.path, model.vision.weights), which a strategy that "
+            "splits parameters cannot save; take trainer=ddp, or train all of it (tuning=full, trainable=true)"
+        )
     model.train()  # transformers opens weights in evaluation mode
     cost = hold_in_float8(cfg, model, trainer, data) if cfg.trainer.float8.enabled else {}
     accelerate(cfg, model)

@@ -1,6 +1,7 @@
-"""A trained model on disk: `config.json` and `model.safetensors`, trained parameters only.
+"""A trained model on disk: `config.json` and `model.safetensors`, of the trained parameters only.
 
-The frozen bases are named by path and hash, so that opening says when one is missing or another one.
+The frozen bases are named by path and hash, so that opening says when one is missing or another one. One that was made
+at random is in no other file, and is saved with the rest.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def save_pretrained(model: DepictQA, path: Path, state: dict[str, torch.Tensor] 
     try:
         beside.mkdir(parents=True)
         trained = model.trained_state_dict() if state is None else state
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in trained.items()}
+        saved = trained | model.made_state_dict()
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in saved.items()}
         save_file(state, beside / WEIGHTS, metadata={"format": "pt"})
         config = model.config.to_dict()
         if model.config.language.architecture is not None:
@@ -70,7 +72,7 @@ def open_pretrained(path: Path) -> DepictQA:
         raise ValueError(
             f"weights '{folder / WEIGHTS}' cannot be read: {error}; train or copy the model again"
         ) from error
-    model.load_trained_state_dict(state, source=f"'{folder}'")
+    model.load_saved_state_dict(state, source=f"'{folder}'")
     return model.eval()
 
 

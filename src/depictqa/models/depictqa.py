@@ -80,9 +80,22 @@ class DepictQA(nn.Module):
         """The parameters that the recipe trains, by name; buffers and frozen bases are not in it."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
+    def made_state_dict(self) -> dict[str, torch.Tensor]:
+        """The frozen parameters that were made at random, by name: no file has them, so a saved model must."""
+        sources = {"vision.": self.config.vision.weights, "language.": self.config.language.path}
+        made = tuple(part for part, source in sources.items() if source is None)
+        return {name: p for name, p in self.named_parameters() if not p.requires_grad and name.startswith(made)}
+
     def load_trained_state_dict(self, state: dict[str, torch.Tensor], source: str = "checkpoint") -> None:
         """Copy trained parameters in; ValueError names what is missing, unexpected or of another shape."""
-        own = self.trained_state_dict()
+        self._copy_in(self.trained_state_dict(), state, source)
+
+    def load_saved_state_dict(self, state: dict[str, torch.Tensor], source: str) -> None:
+        """As `load_trained_state_dict`, with those of `made_state_dict`."""
+        self._copy_in(self.trained_state_dict() | self.made_state_dict(), state, source)
+
+    @staticmethod
+    def _copy_in(own: dict[str, torch.Tensor], state: dict[str, torch.Tensor], source: str) -> None:
         problems = [f"missing {name}" for name in own if name not in state]
         problems += [f"unexpected {name}" for name in state if name not in own]
         problems += [

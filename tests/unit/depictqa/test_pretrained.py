@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,19 @@ def test_lora_saves_only_what_was_trained(tokenizer_folder: Path, tmp_path: Path
     tiny_model(tokenizer_folder, seed=5).language.model.save_pretrained(base)
     with pytest.raises(ValueError, match="language.path.*not the one"):
         open_checkpoint(tmp_path / "model")
+
+
+def test_a_frozen_base_that_is_in_no_file_is_saved(tokenizer_folder: Path, tmp_path: Path) -> None:
+    """LoRA on a language model from scratch, which no seed of a later process makes again."""
+    made = tiny_config(tokenizer_folder).language
+    model = tiny_model(tokenizer_folder, language=replace(made, tuning="lora", lora_rank=2))
+    model.save_pretrained(tmp_path / "model")
+    torch.manual_seed(99)
+    opened = DepictQA.from_pretrained(tmp_path / "model")
+    frozen = model.made_state_dict()
+    assert any("embed_tokens" in name for name in frozen)
+    assert all(torch.equal(opened.made_state_dict()[name], value) for name, value in frozen.items())
+    assert opened.answer(mixed_samples(), 6) == model.answer(mixed_samples(), 6)
 
 
 def test_checkpoint_of_another_model(model: DepictQA, tmp_path: Path) -> None:
