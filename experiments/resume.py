@@ -20,7 +20,9 @@ CHECKPOINTS = (CHECKPOINT, "checkpoints/next.ckpt", "checkpoints/previous.ckpt")
 BROKEN = "checkpoints/broken.ckpt"
 NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
 BAD_BATCHES = "bad_batches.jsonl"
-FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs")
+FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs", "trainer.max_steps")
+DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
+"""What `trainer=NAME` chooses: a run may go on with other ones."""
 
 
 ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_test", "evaluation", "source", "raw")
@@ -55,8 +57,11 @@ def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequenc
     that is `fixed`. ValueError where it is typed again and differs; FileNotFoundError where `folder` lacks a file that
     is `needed`.
     """
-    saved = _configuration(folder, needed)
+    saved = _completed(_configuration(folder, needed), cfg)
     hydra = HydraConfig.get()
+    if any(override.startswith("trainer=") for override in hydra.overrides.task):
+        for name in DEVICES:
+            saved.trainer[name] = cfg.trainer[name]
     for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
         key, value = override.key_or_group, override.value()
         if key in fixed and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
@@ -79,6 +84,15 @@ def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
             )
     saved = OmegaConf.load(folder / "config.yaml")
     assert isinstance(saved, DictConfig)
+    return saved
+
+
+def _completed(saved: DictConfig, cfg: DictConfig) -> DictConfig:
+    """Options that are newer than the run have this command's values, which are the defaults unless typed."""
+    for own, known in ((saved, cfg), (saved.trainer, cfg.trainer)):
+        for key in known:
+            if key not in own:
+                own[key] = known[key]
     return saved
 
 

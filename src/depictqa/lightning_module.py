@@ -94,8 +94,10 @@ class DepictQAModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds up sample losses by source: the part of a key before its first slash."""
-        for key, loss in zip(batch.keys, sample_losses(self.model(batch)).tolist(), strict=True):
-            if loss == loss:  # NaN: cut before its answer
+        prediction = self.model(batch)
+        answered = set(prediction.samples.tolist())  # the others were cut before their answer
+        for number, (key, loss) in enumerate(zip(batch.keys, sample_losses(prediction).tolist(), strict=True)):
+            if number in answered:
                 total = self._validation[key.split("/", 1)[0]]
                 total[0] += loss
                 total[1] += 1

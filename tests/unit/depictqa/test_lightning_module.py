@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,16 @@ def test_validation_is_the_mean_over_samples(tokenizer: Path, tmp_path: Path) ->
     names = [sample.key for sample in mixed_samples()]
     each = [float(values[f"val/{name}/loss"]) for name in names]
     assert float(values["val/loss"]) == pytest.approx(sum(each) / len(each))
+
+
+def test_a_held_out_loss_that_is_no_number_is_not_left_out(tokenizer: Path, tmp_path: Path) -> None:
+    class Spoil(Callback):
+        def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+            with torch.no_grad():
+                pl_module.model.projector.linear.weight.fill_(float("nan"))
+
+    _, trainer = fit(tiny_model(tokenizer), tmp_path, num=1, callbacks=[Spoil()])
+    assert math.isnan(float(trainer.callback_metrics["val/loss"]))
 
 
 def test_a_checkpoint_holds_only_what_was_trained(tokenizer: Path, tmp_path: Path) -> None:

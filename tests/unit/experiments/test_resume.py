@@ -34,7 +34,9 @@ def resumed(tmp_path, monkeypatch):
     (tmp_path / resume.CHECKPOINT).touch()
 
     def of(*words, program=resume.resumed_training, **typed):
-        runtime = SimpleNamespace(choices={"scale": "paper"})  # Hydra lists no choice of several options
+        runtime = SimpleNamespace(
+            choices={"scale": "paper", "trainer": "ddp"}
+        )  # Hydra lists no choice of several options
         hydra = SimpleNamespace(overrides=SimpleNamespace(task=list(words)), runtime=runtime)
         monkeypatch.setattr(resume.HydraConfig, "get", lambda: hydra)
         return program(OmegaConf.create({**SAVED, "resume": str(tmp_path), **typed}), tmp_path)
@@ -48,6 +50,19 @@ def test_choices_of_groups_stay_the_runs_own_and_keys_change(resumed, choice):
     assert cfg.baseline == {"psnr": {"batch_size": 2}}
     assert cfg.trainer.checkpoint_every == 3 and cfg.pools == ["a.yaml"]
     assert cfg.resume is not None
+
+
+def test_a_run_goes_on_with_the_devices_of_another_choice(resumed):
+    devices = {"accelerator": "auto", "devices": 2, "num_nodes": 1, "strategy": "ddp"}
+    typed = {"trainer": {**SAVED["trainer"], "max_epochs": 1, "checkpoint_every": 7, **devices}}
+    cfg = resumed("trainer=ddp", "trainer.devices=4", **typed)
+    assert cfg.trainer == {"max_epochs": 1, "checkpoint_every": 100, **devices, "devices": 4}
+
+
+def test_options_that_are_newer_than_the_run_have_their_defaults(resumed):
+    cfg = resumed(objective="loss", trainer={**SAVED["trainer"], "checkpoint_every": 7, "spike": 6.0})
+    assert cfg.objective == "loss" and cfg.trainer.spike == 6.0
+    assert cfg.trainer.checkpoint_every == SAVED["trainer"]["checkpoint_every"]
 
 
 @pytest.mark.parametrize(
