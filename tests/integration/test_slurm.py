@@ -82,7 +82,6 @@ def test_a_warned_job_is_requeued_and_goes_on(
     tmp_path: Path,
     scheduler: dict[str, str],
 ) -> None:
-    pytest.importorskip("depictqa.signals", reason="SIGUSR1 does not end a run as SIGTERM does yet")
     whole = job(folder, {**scheduler, "RUN_DIR": str(tmp_path / "whole")})
     _, error = whole.communicate(timeout=400)
     assert whole.returncode == 0, error
