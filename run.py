@@ -11,12 +11,16 @@ from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401  (registers the schemas that configs are checked against)
 from experiments.console import one_line_errors
+from experiments.sweeps import in_sweep, run_job
 
 
 @hydra.main(config_path="conf", config_name="run", version_base="1.3")
 def main(cfg: DictConfig) -> None:
     with one_line_errors():
-        hydra.utils.get_method(cfg.program.run)(cfg)
+        if in_sweep():
+            run_job(cfg)
+        else:
+            hydra.utils.get_method(cfg.program.run)(cfg)
 
 
 if __name__ == "__main__":

@@ -356,7 +356,7 @@ class RunConfig:
     seed: int = 131
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
     # train, evaluate
-    resume: str | None = None  # a run's folder
+    resume: str | None = None  # a run's folder; with -m a sweep's
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
     path: str | None = None  # of baseline=answers: a file or folder; of baseline=transformers: a folder or a hub id
@@ -387,7 +387,7 @@ class RunConfig:
 
 
 def register() -> None:
-    """Makes the schemas known to Hydra, and the resolvers that name folders: `run_dir` and `variant`."""
+    """Makes the schemas known to Hydra, and the resolvers that name folders: `run_dir`, `sweep_dir`, `variant`."""
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
@@ -404,12 +404,17 @@ def register() -> None:
     store.store(group="model/prompt", name="short", node=PromptStyle)
     store.store(group="model/prompt", name="released", node=official.style())
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
+    OmegaConf.register_new_resolver("sweep_dir", _sweep_dir, replace=True)
     OmegaConf.register_new_resolver("variant", _variant, replace=True)
 
 
 def _run_dir(resume: str | None, new: str) -> str:
     """None is made for a run that is resumed: it has one."""
     return "." if resume is not None else new
+
+
+def _sweep_dir(resume: str | None, new: str) -> str:
+    return new if resume is None else resume
 
 
 def _variant(options: DictConfig | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import resource
 import sys
 import time
@@ -20,6 +19,7 @@ from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
+from experiments.ranks import num_to_start, start_ranks
 from experiments.resume import BAD_BATCHES, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 
@@ -37,6 +37,9 @@ def _run(cfg: DictConfig) -> dict[str, float]:
         folder = Path(cfg.resume)
         cfg = resumed_training(cfg, folder)
     prepare(cfg)
+    if (num_ranks := num_to_start(cfg.trainer)) > 1:
+        start_ranks(num_ranks)
+        return json.loads((folder / "metrics.json").read_text())
     if not is_further_process():
         write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     start = time.perf_counter()

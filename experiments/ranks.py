@@ -1,0 +1,68 @@
+"""Several devices: one process each, started by torch's elastic agent (torchrun's) and not by Lightning, whose children
+would run this command line again, in a sweep the whole sweep's and in other folders.
+
+Nothing is started where someone else has started the processes: torchrun, or SLURM with several tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from experiments.command import RUN, override
+
+GRACE = 60
+"""Seconds that the other processes have to end where one has failed, or to write a checkpoint on SIGTERM."""
+
+
+def rank() -> int:
+    """Of this process among all that train together; 0 where it is alone."""
+    return int(next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0))
+
+
+def num_to_start(options: Any) -> int:
+    """How many processes `trainer` asks for, or 1 where they have been started already."""
+    outside = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+    if outside or options.devices in (1, "1"):
+        return 1
+    import lightning as L
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    chosen = {name: options[name] for name in ("accelerator", "devices", "strategy")}
+    none = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    return L.Trainer(**chosen, **none).num_devices  # type: ignore[arg-type]
+
+
+def start_ranks(num: int) -> None:
+    """This run's own command in `num` processes, in its own folder. Returns when all have ended well.
+
+    Where one ends otherwise the others are stopped: SystemExit with its exit code, or ChildProcessError where a signal
+    ended it. SIGTERM and Ctrl-C are passed on, and the processes are waited for.
+    """
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we say what happened in a line
+    hydra = HydraConfig.get()
+    words = [*hydra.overrides.task, override("hydra.run.dir", Path(hydra.runtime.output_dir)), "hydra.mode=RUN"]
+    here = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": uuid.uuid4().hex, "max_restarts": 0}
+    sys.stdout.flush()
+    try:
+        elastic_launch(LaunchConfig(1, 1, num, **here), sys.executable)(RUN, *words)  # type: ignore[arg-type]
+    except SignalException as stop:
+        raise SystemExit(128 + stop.sigval) from None
+    except ChildFailedError as error:
+        failed, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            raise SystemExit(failure.exitcode) from None
+        name = signal.Signals(-failure.exitcode).name
+        raise ChildProcessError(f"process {failed} of {num} was ended by {name}, and the others with it") from None

@@ -1,0 +1,199 @@
+"""Sweeps: each job is a run of its own in a process of its own, so that whatever ends one leaves the others alone.
+
+Hydra's launcher decides where jobs run (one after the other, side by side, on a cluster); there, `run_job` starts the
+same `run.py` with the job's overrides and folder. The callback `Sweep` keeps the list of jobs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TextIO
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from experiments.command import RUN, override
+from experiments.console import one_line_errors, relative, terminating
+from experiments.jobs import LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
+from experiments.resume import CHECKPOINT
+
+UNREAD_EXIT = 2
+
+
+def in_sweep() -> bool:
+    """Whether the configuration at hand is one of a sweep's, and not that of a run."""
+    return HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def run_job(cfg: DictConfig) -> None:
+    """One job, in a process of its own. What it prints also goes to its `log.txt`. Never raises where the job fails.
+
+    A job that is finished is left alone; one that was cut goes on from its checkpoint; any other starts anew.
+    """
+    hydra = HydraConfig.get()
+    folder = relative(hydra.runtime.output_dir)
+    before = read_job(folder)
+    if before.state is State.FINISHED:
+        return
+    command = [sys.executable, RUN, *_config_words(), *hydra.overrides.task]
+    command += [override("hydra.run.dir", folder.absolute()), "hydra.mode=RUN"]
+    if cfg.logger.group is None:
+        command.append(override("logger.group", Path(hydra.sweep.dir).name))
+    if _can_go_on(cfg, folder):
+        command.append(override("resume", folder))
+    if int(os.environ.get("SLURM_PROCID", 0)) > 0:  # one of several tasks of a job; the first keeps the record
+        _follow(command, None)
+        return
+    if "resume" not in command[-1] and before.state is not State.WAITING:
+        shutil.rmtree(folder)  # what is left of a run that cannot go on
+    job = Job(folder, tuple(hydra.overrides.task), State.FAILED, "stopped")
+    _tell_state(replace(job, state=State.STARTED, cause=""))
+    try:
+        job = _ended(job, *_follow(command, folder / LOG))
+    finally:
+        _tell_state(job)
+
+
+def _ended(job: Job, code: int, last: list[str]) -> Job:
+    if code == 0:
+        return replace(job, state=State.FINISHED, cause="")
+    if code == UNREAD_EXIT and (job.folder / METRICS).is_file():
+        return replace(job, state=State.FINISHED, cause="some results have an error")
+    return replace(job, cause=_cause(code, last))
+
+
+def _tell_state(job: Job) -> None:
+    job.save()
+    if (job.folder.parent / LIST).is_file():
+        refresh_list(job.folder.parent)
+
+
+def _can_go_on(cfg: DictConfig, folder: Path) -> bool:
+    needed = {"train": CHECKPOINT, "evaluate": "config.yaml"}.get(cfg.program.name)
+    return needed is not None and (folder / needed).is_file()
+
+
+def _follow(command: list[str], log: Path | None) -> tuple[int, list[str]]:
+    """Exit code and last lines. However this process ends, so does that one, by SIGTERM: it keeps its checkpoint."""
+    in_main = threading.current_thread() is threading.main_thread()
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    last: deque[str] = deque(maxlen=30)
+    with terminating() if in_main else nullcontext(), open(log or os.devnull, "a", encoding="utf-8") as file:
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+        child = subprocess.Popen(command, env=environment, cwd=HydraConfig.get().runtime.cwd, text=True, **pipes)
+        try:
+            _copy(child, file, last)
+        except BaseException:
+            child.terminate()
+            _copy(child, file, last)
+            raise
+    return child.returncode, list(last)
+
+
+def _copy(child: subprocess.Popen[str], file: TextIO, last: deque[str]) -> None:
+    """What it prints, until it has ended."""
+    assert child.stdout is not None
+    for line in child.stdout:
+        last.append(line.rstrip())
+        for place in (sys.stdout, file):
+            place.write(line)
+            place.flush()
+    child.wait()
+
+
+def _cause(code: int, last: list[str]) -> str:
+    """Why a process failed: its own words, or the signal that ended it."""
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    said = [line for line in last if line.strip()]
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return (errors or said or [f"exit code {code}"])[-1]
+
+
+def _config_words() -> list[str]:
+    """Where the command's own configuration files are, if it said so."""
+    folders = [one.path for one in HydraConfig.get().runtime.config_sources if one.provider == "command-line"]
+    return [word for folder in folders for word in ("--config-dir", folder)]
+
+
+class Sweep(Callback):
+    """Keeps `jobs.yaml` in a sweep's folder; at the end says which jobs failed, and why: exit code 1.
+
+    With `resume=SWEEP_DIR` the jobs are those of that list, whatever else is typed; they run where they are missing.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        HydraConfig.instance().set_config(config)  # makes it read-only
+        with _heard(), one_line_errors(), flag_override(config.hydra, ["readonly", "struct"], False):
+            if config.resume is not None:
+                _restore(config, Path(config.resume))
+            else:
+                _begin(config, relative(Path(config.hydra.sweep.dir).absolute()))
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        with _heard():
+            _tell(Path(config.hydra.sweep.dir))
+
+
+def _tell(sweep: Path) -> None:
+    """What became of the jobs; SystemExit where one is not finished."""
+    jobs = refresh_list(sweep)
+    missing = [job for job in jobs if job.state is not State.FINISHED]
+    print(f"{len(jobs) - len(missing)} of {len(jobs)} jobs finished: {sweep / LIST}", flush=True)
+    if missing:
+        names = points([job.overrides for job in jobs])
+        for job, name in zip(jobs, names, strict=True):
+            if job in missing:
+                print(f"{job.state}: {job.folder} ({name}): {job.cause}", file=sys.stderr)
+        print(f"to run what is missing: python run.py -m resume={sweep}", file=sys.stderr, flush=True)
+        raise SystemExit(1)
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Hydra makes warnings of a callback's errors, and goes on."""
+    try:
+        yield
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+def _begin(config: DictConfig, sweep: Path) -> None:
+    """The list of a new sweep; empty where a sweeper chooses as it goes (Optuna's)."""
+    arguments = list(config.hydra.overrides.task)
+    params = {key: str(value) for key, value in (OmegaConf.select(config, "hydra.sweeper.params") or {}).items()}
+    jobs = []
+    if config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+        from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+        words = [f"{key}={value}" for key, value in params.items()] + arguments
+        (all_points,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
+        jobs = [Job(sweep / str(number), tuple(point)) for number, point in enumerate(all_points)]
+    write_list(sweep, arguments, params, jobs)
+
+
+def _restore(config: DictConfig, sweep: Path) -> None:
+    """The command becomes the one that the sweep was started with, in the sweep's folder."""
+    arguments, params, _ = read_list(sweep)
+    for typed in config.hydra.overrides.task:
+        if not typed.startswith("resume=") and typed not in arguments:
+            raise ValueError(f"sweep '{sweep}' was not started with {typed}; leave it out, or start a new one (resume)")
+    config.hydra.overrides.task = arguments
+    config.hydra.overrides.hydra.append(override("hydra.sweep.dir", sweep))
+    if params:
+        config.hydra.sweeper.params = params
