@@ -17,6 +17,7 @@ from datamodules.lengths import StreamLengths
 from datamodules.loader import HeldOut, HeldOutLoader, Joined, MicroBatches, PlannedLoader
 from datamodules.packing import PACKINGS
 from datamodules.plan import Plan
+from datamodules.references import REFERENCES, SomeOfShards, chosen_references
 from datamodules.window_plan import WindowPlan
 from depictqa.models.config import check_choice
 from depictqa.sample import Task
@@ -39,11 +40,11 @@ class Source:
     def open(self, split: str) -> IndexedShards:
         return IndexedShards(self.root, split, self.name)
 
-    def lengths(self, shards: IndexedShards, encoder: Encoder) -> StreamLengths:
+    def lengths(self, shards: IndexedShards | SomeOfShards, encoder: Encoder) -> StreamLengths:
         """Of all samples. ValueError naming record and task where a task is not this source's."""
         return StreamLengths.measure(map(partial(self._checked, shards), shards.entries()), encoder)
 
-    def _checked(self, shards: IndexedShards, entry: Entry) -> Entry:
+    def _checked(self, shards: IndexedShards | SomeOfShards, entry: Entry) -> Entry:
         if entry.task not in self.tasks:
             choices = ", ".join(sorted(self.tasks))
             raise ValueError(
@@ -66,6 +67,7 @@ class FeedOptions(TypedDict, total=False):
     epochs: int
     max_skipped: float
     pin_memory: bool | None
+    references: str
 
 
 class Feed:
@@ -75,7 +77,7 @@ class Feed:
     `packing` is "none" (a row for each sample, padded to one length), "step" (the step's samples laid end to end) or
     "window" (steps of full packs: `WindowPlan`, which takes `pack_length`); `crop` is the random crop of training;
     `epochs` how many the plan looks ahead to; `max_skipped` the share of an epoch's samples that may be unreadable.
-    `pin_memory=None`: where there is a GPU.
+    `pin_memory=None`: where there is a GPU. `references`: "all", "with" or "without", of training alone.
     """
 
     def __init__(
@@ -93,7 +95,9 @@ class Feed:
         epochs: int = 1,
         max_skipped: float = 0.01,
         pin_memory: bool | None = None,
+        references: str = "all",
     ) -> None:
+        self.references = check_choice(references, REFERENCES, "data.references")
         self.sources, self.encoder = tuple(sources), encoder
         self.batch_size, self.token_budget, self.num_workers = batch_size, token_budget, num_workers
         self.packing, self.pack_length = check_choice(packing, PACKINGS, "data.packing"), pack_length
@@ -152,7 +156,8 @@ class Feed:
 
         ValueError where there is one and the images were scaled for another.
         """
-        samples = Joined([source.open(split) for source in self.sources])
+        kind = self.references if split == "train" else "all"
+        samples = Joined([chosen_references(source.open(split), kind) for source in self.sources])
         if self.encoder is not None:
             for shards in samples.parts:
                 shards.check_geometry(self.encoder.geometry)

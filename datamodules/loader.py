@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from datamodules.indexed import Entry, IndexedShards
 from datamodules.packing import fewest_level, level
 from datamodules.plan import Draw, Plan, cut, fewest_bins
+from datamodules.references import SomeOfShards
 from datamodules.window_plan import WindowPlan
 from depictqa.batch import Batch, collate, pack
 from depictqa.encode import Encoded, Encoder
@@ -28,7 +29,7 @@ _Item = TypeVar("_Item")
 class Joined(Sequence[Sample]):
     """Sources laid end to end: sample `i` of them all."""
 
-    def __init__(self, parts: Sequence[IndexedShards]) -> None:
+    def __init__(self, parts: Sequence[IndexedShards | SomeOfShards]) -> None:
         self.parts = tuple(parts)
         self._starts = np.cumsum([0] + [len(part) for part in parts])
 
@@ -49,7 +50,7 @@ class Joined(Sequence[Sample]):
         part, inside = self._locate(index)
         return part.entry(inside)
 
-    def _locate(self, index: int) -> tuple[IndexedShards, int]:
+    def _locate(self, index: int) -> tuple[IndexedShards | SomeOfShards, int]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         index %= len(self)

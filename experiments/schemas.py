@@ -66,9 +66,11 @@ class SyntheticConfig:
 
 @dataclass
 class ScaleConfig:
-    """What changes with the size of things; `synthetic` is null where the data are the user's."""
+    """What changes with the size of things; `synthetic` is null where the data are the user's. `language_models` are
+    what `ablation=language_model` compares."""
 
     name: str = MISSING
+    language_models: str = MISSING
     repeats: RepeatsConfig = field(default_factory=RepeatsConfig)
     synthetic: SyntheticConfig | None = None
 
@@ -79,7 +81,8 @@ class LoaderConfig:
     tokens a micro-batch, padding included, which bounds memory; auto tries what fits. `packing`: none (a padded row for
     each sample), step (the step's samples end to end in one row) or window (full rows of `pack_length` tokens, null for
     one that fits `batch_size`; steps hold that many samples on average). `crop`: the random crop of training. `epochs`
-    that the plan looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails."""
+    that the plan looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails. `references`: what
+    is trained on, all or only questions with, or without, a reference; content descriptions, which have none, always."""
 
     _target_: str = MISSING
     batch_size: int = 16
@@ -92,6 +95,7 @@ class LoaderConfig:
     epochs: int = 1
     max_skipped: float = 0.01
     pin_memory: bool | None = None
+    references: str = "all"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -52,15 +53,17 @@ def test_experiments_are_short_and_named(name: str) -> None:
     assert composed(f"experiment={name}").name == name
 
 
+@pytest.mark.parametrize("scale", ["tiny", "paper"])
 @pytest.mark.parametrize("name", [o.split("/")[1] for o in OPTIONS if o.startswith("ablation/")])
-def test_every_point_of_an_ablation_composes(name: str) -> None:
-    cfg = composed(f"ablation={name}")
+def test_every_point_of_an_ablation_composes(name: str, scale: str) -> None:
+    cfg = composed(f"ablation={name}", f"scale={scale}")
     assert cfg.hydra.mode.name == "MULTIRUN"
     assert cfg.logger.group == name
     assert cfg.hydra.sweeper.params
     for key, values in cfg.hydra.sweeper.params.items():
-        for value in str(values).split(","):
-            resolved(composed(f"ablation={name}", f"{key}={value}"))
+        points = str(values).split(",")
+        found = [resolved(composed(f"ablation={name}", f"scale={scale}", f"{key}={value}")) for value in points]
+        assert len(points) > 1 and all(one != other for one, other in combinations(found, 2))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +129,13 @@ def test_model_sizes_are_configs_of_one_class() -> None:
     assert paper.prompt == official.style()
 
 
+def test_language_models_are_compared_at_the_size_of_the_scale() -> None:
+    small = composed("ablation=language_model", "model/language=qwen3_small").model.language
+    assert (small.architecture.model_type, small.path, small.tuning) == ("qwen3", None, "full")
+    large = composed("ablation=language_model", "scale=paper", "model/language=llama2_chat").model.language
+    assert (large.architecture, large.path, large.lora_rank) == (None, "weights/llama-2-7b-chat-hf", 16)
+
+
 def test_the_papers_steps_are_packed_and_full_packs_are_one_key_away() -> None:
     data = composed("scale=paper").data
     assert (data.packing, data.token_budget, composed().data.packing) == ("step", 8192, "none")
@@ -141,3 +151,19 @@ def test_an_experiment_wins_over_the_scale_and_the_command_line_over_both() -> N
 def test_a_run_gets_a_folder_and_a_resumed_one_no_second() -> None:
     assert composed("experiment=full_mix").hydra.run.dir.startswith("runs/full_mix/")
     assert composed("experiment=full_mix", "resume=some/run").hydra.run.dir == "."
+
+
+@pytest.mark.parametrize("name", [o.split("/")[2] for o in OPTIONS if o.startswith("model/language/") and "small" in o])
+def test_small_language_models_train_alike_packed_and_padded(tokenizer_folder: Path, name: str) -> None:
+    from depictqa.batch import collate, pack
+    from depictqa.loss import batch_loss
+    from depictqa.models.depictqa import DepictQA
+    from depictqa.testing import mixed_samples
+
+    tokenizer = f"model.language.tokenizer={tokenizer_folder}"
+    model = DepictQA.build(ModelConfig.from_dict(resolved(composed(f"model/language={name}", tokenizer))["model"]))
+    encoded = [model.encoder.encode(sample) for sample in mixed_samples()]
+    padded, packed = (batch_loss(model(batch)) for batch in (collate(encoded), pack(encoded)))
+    assert abs(padded.item() - packed.item()) < 1e-4
+    padded.backward()
+    assert all(parameter.grad is not None for parameter in model.trained_state_dict().values())
