@@ -129,6 +129,14 @@ def test_model_sizes_are_configs_of_one_class() -> None:
     assert paper.prompt == official.style()
 
 
+def test_a_job_of_slurm_has_a_task_for_each_device() -> None:
+    words = ["hydra.launcher.tasks_per_node=8", "hydra.launcher.gpus_per_node=8", "hydra.launcher.partition=gpu"]
+    cfg = composed("ablation=data_mix", "scale=paper", "trainer=ddp", "hydra/launcher=submitit_slurm", *words)
+    assert cfg.hydra.launcher._target_.endswith("SlurmLauncher")
+    assert (cfg.hydra.launcher.tasks_per_node, cfg.hydra.launcher.partition) == (8, "gpu")
+    assert cfg.hydra.launcher.submitit_folder.startswith("runs/data_mix/")
+
+
 def test_language_models_are_compared_at_the_size_of_the_scale() -> None:
     small = composed("ablation=language_model", "model/language=qwen3_small").model.language
     assert (small.architecture.model_type, small.path, small.tuning) == ("qwen3", None, "full")

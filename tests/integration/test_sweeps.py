@@ -67,6 +67,26 @@ def test_a_failed_job_stops_nobody_and_is_run_again_alone(tmp_path, write_run):
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["0", "1", "jobs.yaml", "multirun.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("launcher", "module", "options"),
+    [
+        ("joblib", "joblib", ["hydra.launcher.n_jobs=2"]),
+        ("submitit_local", "submitit", ["hydra.launcher.timeout_min=5"]),
+        ("ray", "ray", ["+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false"]),
+    ],
+)
+def test_jobs_side_by_side(tmp_path, write_run, launcher, module, options):
+    pytest.importorskip(module)
+    write_run(tmp_path / "from", num=2)
+    words = ["program=evaluate", "evaluation.results=nowhere,from", f"hydra/launcher={launcher}", *options]
+    done = sweep(tmp_path, *words, "hydra.sweep.dir=s")
+    assert done.returncode == 1, done.stderr
+    assert "failed: s/0 (evaluation.results=nowhere): 'nowhere'" in done.stderr
+    assert states(tmp_path / "s") == ["failed", "finished"]
+    assert json.loads((tmp_path / "s" / "1" / "metrics.json").read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["from", "s"]
+
+
 def test_another_command_does_not_go_on_with_a_sweep(tmp_path):
     (tmp_path / "jobs.yaml").write_text("arguments: [seed=1]\nparams: {}\njobs: []\n")
     done = sweep(tmp_path, "seed=2", "resume=.")
