@@ -17,10 +17,11 @@ TABLE_WIDTH = 120
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """The report on `runs` goes to `out`, by default to `report` in the first of these folders; its tables are
-    printed. Figures are `<run>/<benchmark>/<model>/<figure>`."""
+    """The report on `runs` goes to `out`, by default to `report` in the first of these folders; its tables are printed.
+    Runs of sweeps are also put together by what was varied. Figures are `<run>/<benchmark>/<model>/<figure>`."""
     folders = run_folders(cfg.runs)
     from depictqa.report.folder import HTML, LATEX, MARKDOWN, TABLES, report_folder, write_report
+    from depictqa.report.point_plots import point_plots
     from depictqa.report.report import confidence_plots, tables
     from depictqa.report.runs import read_runs
 
@@ -30,9 +31,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
             raise FileNotFoundError(f"folder '{folder}' not found; name run folders, or one that holds some (runs)")
     with report_folder(out) as beside:
         measured = read_runs(folders)
-        found = tables(measured)
+        varied = points_of(folders)
+        found = tables(measured, varied)
         lines = [f"Results of {', '.join(map(str, folders))}."]
-        write_report(beside, "Report", lines, found, confidence_plots(measured))
+        write_report(beside, "Report", lines, found, point_plots(measured, varied) + confidence_plots(measured))
     print_report(found)
     for name in (HTML, MARKDOWN, LATEX, TABLES):
         print(f"{name:13}{out / name}")
@@ -41,6 +43,17 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for one in measured
         for name, value in one.figures.items()
     }
+
+
+def points_of(folders: list[Path]) -> dict[str, str]:
+    """Of the runs that are jobs of sweeps: what they were started with that not all were, but for the seed."""
+    from depictqa.report.runs import run_names
+    from experiments.jobs import points, read_job
+
+    started = {name: read_job(folder).overrides for folder, name in run_names(folders).items()}
+    jobs = {name: overrides for name, overrides in started.items() if overrides}
+    found = points(list(jobs.values()), without=["seed"])
+    return {name: point or "all alike" for name, point in zip(jobs, found, strict=True)} if len(jobs) > 1 else {}
 
 
 def print_report(tables: list[Table]) -> None:

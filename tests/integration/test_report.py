@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -13,6 +15,7 @@ from hydra import compose, initialize_config_dir
 import experiments.report
 import experiments.schemas  # noqa: F401
 from depictqa.evaluation.evaluate import score_folder
+from experiments.jobs import Job, State
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -76,3 +79,20 @@ def test_an_empty_folder_leaves_nothing_behind(tmp_path):
     with pytest.raises(FileNotFoundError, match="no results"):
         experiments.report.run(composed(f"runs={tmp_path}"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_is_put_together_by_what_was_varied(tmp_path, write_run):
+    for number, (data, seed) in enumerate(product(("full_mix", "templated"), (1, 2))):
+        write_run(tmp_path / "s" / str(number), 10 * number, num=4)
+        Job(tmp_path / "s" / str(number), (f"data={data}", "logger=csv", f"seed={seed}"), State.FINISHED).save()
+    write_run(tmp_path / "s" / "other", num=4)  # a run of its own
+    metrics = experiments.report.run(composed(f"runs={tmp_path / 's'}"))
+    with open(tmp_path / "s" / "report" / "tables" / "points.csv", newline="") as file:
+        rows = {row["point"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["data=full_mix", "data=templated"]
+    values = [100 * metrics[f"{run}/comparison/depictqa/full_reference/accuracy"] for run in "01"]
+    row = rows["data=full_mix"]
+    assert float(row["comparison %: with reference"]) == pytest.approx(mean(values))
+    assert float(row["comparison %: with reference, sd"]) == pytest.approx(stdev(values), abs=1e-9)
+    assert row["comparison %: with reference, n"] == "2"
+    assert "points_comparison.png" in (tmp_path / "s" / "report" / "report.md").read_text()

@@ -74,6 +74,10 @@ def _png(figure: Any, axes: Any) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("0.6")
     axes.legend(fontsize=8, frameon=False, loc="best")
+    return as_png(figure)
+
+
+def as_png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()

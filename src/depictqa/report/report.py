@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from depictqa.report import plots
 from depictqa.report.confidence import confidence_table, curves
@@ -11,6 +11,7 @@ from depictqa.report.folder import Plot
 from depictqa.report.identification import identification_table
 from depictqa.report.judges import judge_table
 from depictqa.report.just_noticeable import jnd_table
+from depictqa.report.points import point_table
 from depictqa.report.published import method_name
 from depictqa.report.runs import Measured
 from depictqa.report.table import Cell, Column, Row, Table
@@ -19,9 +20,11 @@ from depictqa.report.texts import text_table
 from depictqa.report.votes import vote_tables
 
 
-def tables(measured: Sequence[Measured]) -> list[Table]:
-    """Those with a measured row, and what was read at the end."""
+def tables(measured: Sequence[Measured], points: Mapping[str, str] | None = None) -> list[Table]:
+    """Those with a measured row, and what was read at the end; first what a sweep varied, where `points` says of each
+    run which of its points it is."""
     found = [
+        point_table(measured, points or {}),
         *vote_tables(measured),
         task_table(measured),
         reference_table(measured),

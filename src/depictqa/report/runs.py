@@ -128,6 +128,11 @@ def result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:
     return files
 
 
+def run_names(folders: Sequence[Path]) -> dict[Path, str]:
+    """The folders of the runs under `folders`, and how they are named in `Measured.run`."""
+    return _run_names(list(result_files(folders)))
+
+
 def _run_names(folders: Sequence[Path]) -> dict[Path, str]:
     """The parts of their paths in which runs differ; an only run needs no name."""
     if len(folders) == 1:

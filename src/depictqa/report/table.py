@@ -22,14 +22,15 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Cell:
-    """A number in the unit of its column, with the ends of its 95 % interval and how many answers it is of; or a word;
-    or nothing."""
+    """A number in the unit of its column, with the ends of its 95 % interval and how many answers it is of; a mean over
+    runs, with their standard deviation and number; a word; or nothing."""
 
     value: float | str | None = None
     low: float | None = None
     high: float | None = None
     n: int | None = None
     digits: int = 1
+    sd: float | None = None
 
     @property
     def number(self) -> str:
@@ -39,6 +40,8 @@ class Cell:
 
     @property
     def interval(self) -> str:
+        if self.sd is not None:
+            return f"± {self.sd:,.{self.digits}f}"
         if self.low is None or self.high is None:
             return ""
         return f"[{self.low:,.{self.digits}f}, {self.high:,.{self.digits}f}]"
@@ -74,7 +77,8 @@ class Row:
     source: Source = Source.MEASURED
 
     def __post_init__(self) -> None:
-        ours = any(cell.n is not None or cell.low is not None or cell.high is not None for cell in self.cells)
+        parts = [part for cell in self.cells for part in (cell.n, cell.low, cell.high, cell.sd)]
+        ours = any(part is not None for part in parts)
         if self.source is Source.PUBLISHED and ours:
             raise ValueError(f"row '{self.head[0]}' is published, but has an n or an interval")
 

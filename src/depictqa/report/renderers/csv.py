@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from depictqa.report.table import Cell, Table
 
-_PARTS = ("low", "high", "n")
+_PARTS = ("low", "high", "sd", "n")
 
 
 def render(table: Table) -> str:

@@ -24,6 +24,7 @@ _SPECIAL = {
     "[": "{[}",  # at the start of a row it would be an option of the row before it
     "]": "{]}",
     MARK: r"\dag{}",
+    "±": r"$\pm$",
 }
 _PREAMBLE = "% needs \\usepackage{booktabs,graphicx}; rows marked with a dagger were published elsewhere\n"
 
