@@ -15,12 +15,12 @@ from experiments.sweeps import in_sweep, run_job
 
 
 @hydra.main(config_path="conf", config_name="run", version_base="1.3")
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> float | None:
+    if in_sweep():
+        return run_job(cfg)
     with one_line_errors():
-        if in_sweep():
-            run_job(cfg)
-        else:
-            hydra.utils.get_method(cfg.program.run)(cfg)
+        hydra.utils.get_method(cfg.program.run)(cfg)
+    return None
 
 
 if __name__ == "__main__":

@@ -361,6 +361,7 @@ class RunConfig:
     photos: str | None = None  # a folder for scale=tiny to make its data from, in place of the embedded ones
     # train, evaluate
     resume: str | None = None  # a run's folder; with -m a sweep's
+    objective: str | None = None  # the figure of metrics.json that a sweeper which searches is given, such as Optuna's
     # evaluate, assess
     checkpoint: str | None = None  # a saved model's folder, a run's folder, or a released ckpt.pt
     path: str | None = None  # of baseline=answers: a file or folder; of baseline=transformers: a folder or a hub id

@@ -6,6 +6,7 @@ same `run.py` with the job's overrides and folder. The callback `Sweep` keeps th
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -39,26 +40,38 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode == RunMode.MULTIRUN
 
 
-def run_job(cfg: DictConfig) -> None:
-    """One job, in a process of its own. What it prints also goes to its `log.txt`. Never raises where the job fails.
+def run_job(cfg: DictConfig) -> float | None:
+    """One job, in a process of its own. What it prints also goes to its `log.txt`. Its figure `objective`, for a
+    sweeper that searches: RuntimeError where it has none, which else is never raised, whatever becomes of the job.
 
     A job that is finished is left alone; one that was cut goes on from its checkpoint; any other starts anew.
     """
-    hydra = HydraConfig.get()
-    folder = relative(hydra.runtime.output_dir)
+    folder = relative(HydraConfig.get().runtime.output_dir)
     before = read_job(folder)
-    if before.state is State.FINISHED:
-        return
+    if before.state is not State.FINISHED:
+        _run(cfg, folder, before)
+    elif before.overrides != tuple(HydraConfig.get().overrides.task):
+        raise ValueError(f"{folder} holds a finished run of another point; start a new sweep (hydra.sweep.dir)")
+    if cfg.objective is None:
+        return None
+    metrics = json.loads((folder / METRICS).read_text()) if (folder / METRICS).is_file() else {}
+    if cfg.objective not in metrics:
+        raise ValueError(f"{folder} has no figure '{cfg.objective}'; choose one of its {METRICS} (objective)")
+    return float(metrics[cfg.objective])
+
+
+def _run(cfg: DictConfig, folder: Path, before: Job) -> None:
+    hydra = HydraConfig.get()
     command = [sys.executable, RUN, *_config_words(), *hydra.overrides.task]
     command += [override("hydra.run.dir", folder.absolute()), "hydra.mode=RUN"]
     if cfg.logger.group is None:
         command.append(override("logger.group", Path(hydra.sweep.dir).name))
-    if _can_go_on(cfg, folder):
+    if goes_on := _can_go_on(cfg, folder):
         command.append(override("resume", folder))
     if int(os.environ.get("SLURM_PROCID", 0)) > 0:  # one of several tasks of a job; the first keeps the record
         _follow(command, None)
         return
-    if "resume" not in command[-1] and before.state is not State.WAITING:
+    if not goes_on and before.state is not State.WAITING:
         shutil.rmtree(folder)  # what is left of a run that cannot go on
     job = Job(folder, tuple(hydra.overrides.task), State.FAILED, "stopped")
     _tell_state(replace(job, state=State.STARTED, cause=""))
@@ -178,7 +191,7 @@ def _begin(config: DictConfig, sweep: Path) -> None:
     arguments = list(config.hydra.overrides.task)
     params = {key: str(value) for key, value in (OmegaConf.select(config, "hydra.sweeper.params") or {}).items()}
     jobs = []
-    if config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+    if _is_basic(config):
         from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 
         words = [f"{key}={value}" for key, value in params.items()] + arguments
@@ -190,6 +203,8 @@ def _begin(config: DictConfig, sweep: Path) -> None:
 def _restore(config: DictConfig, sweep: Path) -> None:
     """The command becomes the one that the sweep was started with, in the sweep's folder."""
     arguments, params, _ = read_list(sweep)
+    if not _is_basic(config):
+        raise ValueError("a search is not gone on with by resume=; give it hydra.sweeper.storage and study_name")
     for typed in config.hydra.overrides.task:
         if not typed.startswith("resume=") and typed not in arguments:
             raise ValueError(f"sweep '{sweep}' was not started with {typed}; leave it out, or start a new one (resume)")
@@ -197,3 +212,8 @@ def _restore(config: DictConfig, sweep: Path) -> None:
     config.hydra.overrides.hydra.append(override("hydra.sweep.dir", sweep))
     if params:
         config.hydra.sweeper.params = params
+
+
+def _is_basic(config: DictConfig) -> bool:
+    """Whether all points are known before the first job runs."""
+    return str(config.hydra.sweeper._target_).endswith(".BasicSweeper")

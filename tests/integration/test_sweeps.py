@@ -87,6 +87,21 @@ def test_jobs_side_by_side(tmp_path, write_run, launcher, module, options):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["from", "s"]
 
 
+def test_a_search_is_given_the_objective(tmp_path, write_run):
+    pytest.importorskip("optuna")
+    for seed, name in enumerate("ab"):
+        write_run(tmp_path / "from" / name, seed, num=8)
+    objective = "test/comparison/full_reference/accuracy"
+    words = ["program=evaluate", "evaluation.results=choice(from/a,from/b,nowhere)", f"objective={objective}"]
+    options = ["sweeper=optuna", "sweeper/sampler=grid"], ["n_trials=3", "direction=maximize", "max_failure_rate=1"]
+    more = [f"hydra/{word}" for word in options[0]] + [f"hydra.sweeper.{word}" for word in options[1]]
+    done = sweep(tmp_path, *words, *more, "hydra.sweep.dir=s")
+    assert done.returncode == 1 and "(evaluation.results=nowhere): 'nowhere'" in done.stderr
+    assert sorted(states(tmp_path / "s")) == ["failed", "finished", "finished"]
+    found = [json.loads(path.read_text())[objective] for path in (tmp_path / "s").glob("*/metrics.json")]
+    assert yaml.safe_load((tmp_path / "s" / "optimization_results.yaml").read_text())["best_value"] == max(found)
+
+
 def test_another_command_does_not_go_on_with_a_sweep(tmp_path):
     (tmp_path / "jobs.yaml").write_text("arguments: [seed=1]\nparams: {}\njobs: []\n")
     done = sweep(tmp_path, "seed=2", "resume=.")
