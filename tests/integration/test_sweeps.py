@@ -146,3 +146,21 @@ def test_each_job_of_two_processes_has_one_folder(tmp_path, training):
         assert (config["seed"], config["trainer"]["devices"]) == (seed, 2)
         log = (tmp_path / "s" / name / "log.txt").read_text()
         assert log.count("step 2/2") == 1 and log.count("evaluated loss") == 1  # ranks were started once
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_and_says_so(tmp_path, training):
+    words = [*training, "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=200", "hydra.run.dir=run"]
+    command = [sys.executable, str(ROOT / "run.py"), *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    ranks = [int(child) for child in children if b"run.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    assert len(ranks) == 2
+    os.kill(ranks[1], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert said.splitlines()[-1] == "error: process 1 of 2 was ended by SIGKILL, and the others with it"
+    assert not any(Path(f"/proc/{rank}").exists() for rank in ranks)
