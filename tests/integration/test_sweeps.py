@@ -65,6 +65,8 @@ def test_a_failed_job_stops_nobody_and_is_run_again_alone(tmp_path, write_run):
     assert (tmp_path / "s" / "1" / "metrics.json").stat().st_mtime_ns == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["from", "s"]
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["0", "1", "jobs.yaml", "multirun.yaml"]
+    groups = {yaml.safe_load((tmp_path / "s" / name / "config.yaml").read_text())["logger"]["group"] for name in "01"}
+    assert groups == {"s"}  # in W&B
 
 
 @pytest.mark.parametrize(
