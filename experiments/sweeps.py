@@ -6,6 +6,7 @@ same `run.py` with the job's overrides and folder. The callback `Sweep` keeps th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 
 from experiments.command import RUN, override
 from experiments.console import one_line_errors, relative, terminating
-from experiments.jobs import LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
+from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
 from experiments.resume import CHECKPOINT
 
 UNREAD_EXIT = 2
@@ -41,15 +42,15 @@ def in_sweep() -> bool:
 
 
 def run_job(cfg: DictConfig) -> float | None:
-    """One job, in a process of its own. What it prints also goes to its `log.txt`. Its figure `objective`, for a
-    sweeper that searches: RuntimeError where it has none, which else is never raised, whatever becomes of the job.
+    """One job, in a process of its own. What it prints also goes to its `log.txt`. Returns its figure `objective`, for
+    a sweeper that searches: ValueError where it has none. Else nothing is raised, whatever becomes of the job.
 
     A job that is finished is left alone; one that was cut goes on from its checkpoint; any other starts anew.
     """
     folder = relative(HydraConfig.get().runtime.output_dir)
     before = read_job(folder)
     if before.state is not State.FINISHED:
-        _run(cfg, folder, before)
+        _run(cfg, folder)
     elif before.overrides != tuple(HydraConfig.get().overrides.task):
         raise ValueError(f"{folder} holds a finished run of another point; start a new sweep (hydra.sweep.dir)")
     if cfg.objective is None:
@@ -60,7 +61,7 @@ def run_job(cfg: DictConfig) -> float | None:
     return float(metrics[cfg.objective])
 
 
-def _run(cfg: DictConfig, folder: Path, before: Job) -> None:
+def _run(cfg: DictConfig, folder: Path) -> None:
     hydra = HydraConfig.get()
     command = [sys.executable, RUN, *_config_words(), *hydra.overrides.task]
     command += [override("hydra.run.dir", folder.absolute()), "hydra.mode=RUN"]
@@ -71,14 +72,37 @@ def _run(cfg: DictConfig, folder: Path, before: Job) -> None:
     if int(os.environ.get("SLURM_PROCID", 0)) > 0:  # one of several tasks of a job; the first keeps the record
         _follow(command, None)
         return
-    if not goes_on and before.state is not State.WAITING:
-        shutil.rmtree(folder)  # what is left of a run that cannot go on
-    job = Job(folder, tuple(hydra.overrides.task), State.FAILED, "stopped")
-    _tell_state(replace(job, state=State.STARTED, cause=""))
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOG, "a", encoding="utf-8") as log:
+        if not _lock(log):
+            print(f"{folder} is run by another process; left to it", flush=True)
+            return
+        if not goes_on and (folder / JOB).is_file():
+            _clear(folder)
+        job = Job(folder, tuple(hydra.overrides.task), State.FAILED, "stopped")
+        _tell_state(replace(job, state=State.STARTED, cause="runs, or was killed with its sweep"))
+        try:
+            job = _ended(job, *_follow(command, log))
+        finally:
+            _tell_state(job)
+
+
+def _lock(log: TextIO) -> bool:
+    """Until it is closed, or this process ends in whatever way."""
     try:
-        job = _ended(job, *_follow(command, folder / LOG))
-    finally:
-        _tell_state(job)
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _clear(folder: Path) -> None:
+    """What is left of a run that cannot go on."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOG:
+            path.unlink()
 
 
 def _ended(job: Job, code: int, last: list[str]) -> Job:
@@ -100,29 +124,29 @@ def _can_go_on(cfg: DictConfig, folder: Path) -> bool:
     return needed is not None and (folder / needed).is_file()
 
 
-def _follow(command: list[str], log: Path | None) -> tuple[int, list[str]]:
+def _follow(command: list[str], log: TextIO | None) -> tuple[int, list[str]]:
     """Exit code and last lines. However this process ends, so does that one, by SIGTERM: it keeps its checkpoint."""
     in_main = threading.current_thread() is threading.main_thread()
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     last: deque[str] = deque(maxlen=30)
-    with terminating() if in_main else nullcontext(), open(log or os.devnull, "a", encoding="utf-8") as file:
+    with terminating() if in_main else nullcontext():
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
         child = subprocess.Popen(command, env=environment, cwd=HydraConfig.get().runtime.cwd, text=True, **pipes)
         try:
-            _copy(child, file, last)
+            _copy(child, log, last)
         except BaseException:
             child.terminate()
-            _copy(child, file, last)
+            _copy(child, log, last)
             raise
     return child.returncode, list(last)
 
 
-def _copy(child: subprocess.Popen[str], file: TextIO, last: deque[str]) -> None:
+def _copy(child: subprocess.Popen[str], log: TextIO | None, last: deque[str]) -> None:
     """What it prints, until it has ended."""
     assert child.stdout is not None
     for line in child.stdout:
         last.append(line.rstrip())
-        for place in (sys.stdout, file):
+        for place in filter(None, (sys.stdout, log)):
             place.write(line)
             place.flush()
     child.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -67,6 +68,19 @@ def test_a_failed_job_stops_nobody_and_is_run_again_alone(tmp_path, write_run):
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["0", "1", "jobs.yaml", "multirun.yaml"]
     groups = {yaml.safe_load((tmp_path / "s" / name / "config.yaml").read_text())["logger"]["group"] for name in "01"}
     assert groups == {"s"}  # in W&B
+
+
+def test_a_job_that_still_runs_is_left_to_whoever_runs_it(tmp_path, write_run):
+    write_run(tmp_path / "from", num=2)
+    job = tmp_path / "s" / "0"
+    job.mkdir(parents=True)
+    with open(job / "log.txt", "w") as log:
+        fcntl.flock(log, fcntl.LOCK_EX)
+        (job / "job.yaml").write_text("state: started\noverrides: [seed=1]\n")
+        done = sweep(tmp_path, "program=evaluate", "evaluation.results=from", "seed=1,2", "hydra.sweep.dir=s")
+    assert done.returncode == 1 and "s/0 is run by another process; left to it" in done.stdout
+    assert states(tmp_path / "s") == ["started", "finished"]
+    assert sorted(path.name for path in job.iterdir()) == ["job.yaml", "log.txt"]
 
 
 @pytest.mark.parametrize(
