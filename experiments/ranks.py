@@ -33,11 +33,13 @@ def num_to_start(options: Any) -> int:
     if outside or options.devices in (1, "1"):
         return 1
     import lightning as L
+    from lightning.fabric.plugins.environments import LightningEnvironment
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     chosen = {name: options[name] for name in ("accelerator", "devices", "strategy")}
     none = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
-    return L.Trainer(**chosen, **none).num_devices  # type: ignore[arg-type]
+    alone = LightningEnvironment()  # SLURM's would want as many tasks as devices
+    return L.Trainer(**chosen, **none, plugins=[alone]).num_devices  # type: ignore[arg-type]
 
 
 def start_ranks(num: int) -> None:

@@ -1,0 +1,46 @@
+"""How many processes a run starts, and the words that it starts them with."""
+
+from __future__ import annotations
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from experiments.command import override
+from experiments.ranks import num_to_start, rank
+
+PLACED = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS")
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    for name in PLACED:
+        monkeypatch.delenv(name, raising=False)
+
+
+def options(devices):
+    return OmegaConf.create({"accelerator": "cpu", "devices": devices, "strategy": "auto"})
+
+
+@pytest.mark.parametrize(("devices", "num"), [(1, 1), ("1", 1), (2, 2), ("3", 3), ("auto", 1)])
+def test_as_many_as_devices(devices, num):
+    assert (num_to_start(options(devices)), rank()) == (num, 0)
+
+
+@pytest.mark.parametrize("placed", [{"RANK": "3", "LOCAL_RANK": "1"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "3"}])
+def test_none_where_torchrun_or_slurm_has_started_them(monkeypatch, placed):
+    for name, value in placed.items():
+        monkeypatch.setenv(name, value)
+    assert (num_to_start(options(2)), rank()) == (1, 3)
+
+
+def test_one_task_of_slurm_starts_its_own(monkeypatch):
+    for name, value in {"NTASKS": "1", "NTASKS_PER_NODE": "1", "PROCID": "0", "NODEID": "0", "JOB_NAME": "x"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert num_to_start(options(2)) == 2
+
+
+@pytest.mark.parametrize("value", ["runs/a", "my runs/it's, 'a=b'", r"a\'b", "x{y}[z]"])
+def test_hydra_reads_the_very_value(value):
+    (found,) = OverridesParser.create().parse_overrides([override("hydra.run.dir", value)])
+    assert (found.key_or_group, found.value()) == ("hydra.run.dir", value)
