@@ -30,7 +30,7 @@ def rank() -> int:
 def num_to_start(options: Any) -> int:
     """How many processes `trainer` asks for, or 1 where they have been started already."""
     outside = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
-    if outside or options.devices in (1, "1"):
+    if outside or options.devices in (1, "1") or options.num_nodes > 1:  # nobody here reaches the other nodes
         return 1
     import lightning as L
     from lightning.fabric.plugins.environments import LightningEnvironment

@@ -18,8 +18,8 @@ def alone(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def options(devices):
-    return OmegaConf.create({"accelerator": "cpu", "devices": devices, "strategy": "auto"})
+def options(devices, num_nodes=1):
+    return OmegaConf.create({"accelerator": "cpu", "devices": devices, "num_nodes": num_nodes, "strategy": "auto"})
 
 
 @pytest.mark.parametrize(("devices", "num"), [(1, 1), ("1", 1), (2, 2), ("3", 3), ("auto", 1)])
@@ -32,6 +32,10 @@ def test_none_where_torchrun_or_slurm_has_started_them(monkeypatch, placed):
     for name, value in placed.items():
         monkeypatch.setenv(name, value)
     assert (num_to_start(options(2)), rank()) == (1, 3)
+
+
+def test_several_nodes_are_slurms_or_torchruns_to_start():
+    assert num_to_start(options(2, num_nodes=2)) == 1
 
 
 def test_one_task_of_slurm_starts_its_own(monkeypatch):
