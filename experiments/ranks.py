@@ -22,11 +22,6 @@ GRACE = 60
 """Seconds that the other processes have to end where one has failed, or to write a checkpoint on SIGTERM."""
 
 
-def rank() -> int:
-    """Of this process among all that train together; 0 where it is alone."""
-    return int(next((os.environ[name] for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if name in os.environ), 0))
-
-
 def num_to_start(options: Any) -> int:
     """How many processes `trainer` asks for, or 1 where they have been started already."""
     outside = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1

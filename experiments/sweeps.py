@@ -31,7 +31,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from experiments.command import RUN, override
 from experiments.console import one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
-from experiments.resume import CHECKPOINT
+from experiments.resume import CHECKPOINTS
 
 UNREAD_EXIT = 2
 
@@ -120,8 +120,8 @@ def _tell_state(job: Job) -> None:
 
 
 def _can_go_on(cfg: DictConfig, folder: Path) -> bool:
-    needed = {"train": CHECKPOINT, "evaluate": "config.yaml"}.get(cfg.program.name)
-    return needed is not None and (folder / needed).is_file()
+    any_of = {"train": CHECKPOINTS, "evaluate": ("config.yaml",)}.get(cfg.program.name, ())
+    return any((folder / name).is_file() for name in any_of)
 
 
 def _follow(command: list[str], log: TextIO | None) -> tuple[int, list[str]]:
