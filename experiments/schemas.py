@@ -81,8 +81,9 @@ class LoaderConfig:
     tokens a micro-batch, padding included, which bounds memory; auto tries what fits. `packing`: none (a padded row for
     each sample), step (the step's samples end to end in one row) or window (full rows of `pack_length` tokens, null for
     one that fits `batch_size`; steps hold that many samples on average). `crop`: the random crop of training. `epochs`
-    that the plan looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails. `references`: what
-    is trained on, all or only questions with, or without, a reference; content descriptions, which have none, always."""
+    that the plan looks ahead to. `max_skipped`: the share of unreadable samples at which a run fails. `references`:
+    what is trained on, all or only questions with, or without, a reference; content descriptions, which have none,
+    always."""
 
     _target_: str = MISSING
     batch_size: int = 16
