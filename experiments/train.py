@@ -166,7 +166,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
     from depictqa.checkpoint import AtomicCheckpointIO
 
     options = cfg.trainer
-    return L.Trainer(
+    trainer = L.Trainer(
         accelerator=options.accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
@@ -185,6 +185,10 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
+    # With several processes Lightning asks in each micro-batch whether the first was signalled, and waits for the
+    # device to hear it; ours agree by callbacks.checkpoints.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def open_strategy(choice: Any) -> Any:

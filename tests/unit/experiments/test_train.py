@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401
 from depictqa.testing import tiny_model
-from experiments.train import accelerate, open_strategy
+from experiments.train import accelerate, build_trainer, open_strategy
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -50,6 +50,14 @@ def test_layers_are_compiled_and_computed_again_where_asked(tokenizer_folder: Pa
 def test_what_cannot_be_names_the_fix(tokenizer_folder: Path, overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         accelerate(composed(*overrides), tiny_model(tokenizer_folder))
+
+
+def test_lightning_asks_no_device_for_signals(tmp_path: Path) -> None:
+    """By a method that is Lightning's own business: where it has another name, this is to be looked at again."""
+    trainer = build_trainer(composed("logger=csv", "trainer=cpu"), tmp_path)
+    loop = trainer.fit_loop.epoch_loop
+    assert hasattr(type(loop), "_broadcast_sigterm_tensor")
+    assert loop._broadcast_sigterm_tensor() is None and "_broadcast_sigterm_tensor" in vars(loop)
 
 
 def test_a_strategy_is_a_name_or_a_class_with_arguments() -> None:
