@@ -31,11 +31,12 @@ from bench.counts import PACK, attention_as_one_operation, encoded_samples, offi
 from bench.official_loop import attention
 from bench.training_loops import whole_head_loss
 from depictqa.batch import pack
+from depictqa.costs.gpus import GPUS
 from depictqa.encode import Encoded
 from depictqa.loss import batch_loss
 from depictqa.models.depictqa import DepictQA
 
-RATE, BANDWIDTH = 989e12, 3.35e12  # FLOP/s, bytes/s
+RATE, BANDWIDTH = GPUS["h100"].peak * 1e12, 3.35e12  # FLOP/s, bytes/s
 LAUNCH = 5e-6
 
 
