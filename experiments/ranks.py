@@ -10,6 +10,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from experiments.command import RUN, override
 
+AGENT = "DEPICTQA_AGENT"
+"""The variable that tells a process which one has started it."""
 GRACE = 60
 """Seconds that the other processes have to end where one has failed, or to write a checkpoint on SIGTERM."""
 
@@ -37,6 +41,21 @@ def num_to_start(options: Any) -> int:
     return L.Trainer(**chosen, **none, plugins=[alone]).num_devices  # type: ignore[arg-type]
 
 
+def end_with_agent() -> None:
+    """For a process that `start_ranks` started: where the one that did is killed, SIGTERM comes from here, and it saves
+    and ends. Nobody else would ever end it."""
+    agent = os.environ.get(AGENT)
+    if agent is None or "LOCAL_RANK" not in os.environ:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(agent):
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="agent").start()
+
+
 def start_ranks(num: int) -> None:
     """This run's own command in `num` processes, in its own folder. Returns when all have ended well.
 
@@ -48,6 +67,7 @@ def start_ranks(num: int) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
+    os.environ[AGENT] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we say what happened in a line
     hydra = HydraConfig.get()
     words = [*hydra.overrides.task, override("hydra.run.dir", Path(hydra.runtime.output_dir)), "hydra.mode=RUN"]

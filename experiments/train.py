@@ -20,7 +20,7 @@ from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
-from experiments.ranks import num_to_start, start_ranks
+from experiments.ranks import end_with_agent, num_to_start, start_ranks
 from experiments.resume import BAD_BATCHES, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 
@@ -28,6 +28,7 @@ from experiments.token_budget import AUTO, explain, settle
 def run(cfg: DictConfig) -> dict[str, float]:
     """`program=train`. Metrics are also in the run's `metrics.json`."""
     with terminating():
+        end_with_agent()
         return _run(cfg)
 
 

@@ -61,12 +61,23 @@ class Run:
             return max([int(row["step"] or 0) for row in csv.DictReader(file)], default=0)
 
     def rank(self, number: int) -> int:
-        """The process of a rank: the first one started the second."""
-        if number == 0:
-            return self.process.pid
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        (second,) = [pid for pid in children if b"run.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        return int(second)
+        """The process of a rank: this run's own process has started them all."""
+        return self.ranks()[number]
+
+    def ranks(self) -> dict[int, int]:
+        """Those that run, by number."""
+        agent = f"DEPICTQA_AGENT={self.process.pid}".encode()
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (folder / "environ").read_bytes().split(b"\0")
+                command = (folder / "cmdline").read_bytes()
+            except OSError:
+                continue
+            numbers = [int(each.split(b"=")[1]) for each in variables if each.startswith(b"LOCAL_RANK=")]
+            if agent in variables and numbers and b"run.py" in command:
+                found.setdefault(numbers[0], int(folder.name))
+        return found
 
     def ended(self, pids: list[int]) -> float:
         """Seconds until none of them runs."""
@@ -95,10 +106,11 @@ def start(data: Path, tmp_path: Path) -> Iterator[Any]:
 
     yield one
     for run in runs:
-        try:
-            os.killpg(run.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        for pid in (run.process.pid, *run.ranks().values()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         run.process.wait()
 
 
@@ -113,8 +125,18 @@ def test_where_a_rank_is_killed_the_other_ends_and_names_it(start: Any, number: 
     assert said[0].startswith(f"error: rank {number} (process {pids[number]} on "), said
     assert said[0].endswith("; all others end too; go on with resume=run")
     assert "Traceback" not in run.log.read_text()
-    assert run.process.returncode == (1 if number == 1 else -signal.SIGKILL)
+    assert run.process.returncode == 1
+    assert f"process {number} of 2 was ended by SIGKILL" in run.log.read_text()
     assert read_checkpoint(run.out / "checkpoints" / "last.ckpt")["global_step"] >= 2
+
+
+def test_where_the_process_that_started_the_ranks_is_killed_they_save_and_end(start: Any) -> None:
+    run = start()
+    pids = [run.rank(0), run.rank(1)]
+    run.process.kill()
+    steps = run.steps()
+    print(f"agent killed; all ended after {run.ended(pids):.1f} s")
+    assert read_checkpoint(run.out / "checkpoints" / "last.ckpt")["global_step"] >= steps
 
 
 @pytest.mark.slow
