@@ -208,7 +208,7 @@ def count_draws(recipe: Recipe) -> int:
     """Of an epoch. ValueError where a setting makes no sense, where nothing is drawn, or a sample fits no budget."""
     assert len(recipe.lengths) == sum(recipe.sizes)
     for name in ("batch_size", "token_budget", "epochs"):
-        _check_whole(getattr(recipe, name), 1, f"data.{name}")
+        _check_whole(getattr(recipe, name), 1, f"data.{name}", ", or auto" if name == "token_budget" else "")
     for repeat in recipe.repeats:
         _check_whole(repeat, 0, "repeat")
     draws = sum(size * repeat for size, repeat in zip(recipe.sizes, recipe.repeats, strict=True))
@@ -233,6 +233,6 @@ def fingerprint(recipe: Recipe) -> Fingerprint:
     }
 
 
-def _check_whole(number: int, least: int, name: str) -> None:
+def _check_whole(number: int, least: int, name: str, other: str = "") -> None:
     if not isinstance(number, int) or number < least:
-        raise ValueError(f"{name} is {number}; give a whole number of at least {least}")
+        raise ValueError(f"{name} is {number}; give a whole number of at least {least}{other}")

@@ -29,7 +29,8 @@ from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
 from experiments.console import terminating
-from experiments.prepare import build_synthetic, check_numbers, has_own_data, missing_benchmark, open_data
+from experiments.numbers import check_numbers
+from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 
 TABLE_WIDTH = 120

@@ -55,13 +55,19 @@ def check(cfg: DictConfig) -> None:
     options = cfg.plan
     check_choice(options.language, tuple(LANGUAGE), "plan.language")
     check_choice(options.vision, tuple(VISION), "plan.vision")
-    for name in (options.price or {}) or {}:
+    if options.price is not None and not OmegaConf.is_dict(options.price):
+        raise ValueError(f"plan.price is {options.price}; give it by kind of GPU, such as '{{h100: 2.5}}'")
+    for name, price in (options.price or {}).items():
         check_choice(name, tuple(GPUS), "plan.price")
+        if not price > 0:
+            raise ValueError(f"plan.price of {name} is {price}; give what an hour of one costs")
+    if options.reserve_gb < 0:
+        raise ValueError(f"plan.reserve_gb is {options.reserve_gb}; give at least 0")
     if not 0 < options.mfu <= 1:
         raise ValueError(f"plan.mfu is {options.mfu}; give a share of the peak rate, such as 0.45")
     if cfg.trainer.recompute is not None and cfg.trainer.recompute < 1:
         raise ValueError(f"trainer.recompute is {cfg.trainer.recompute}; give a whole number of at least 1, or null")
-    if not isinstance(cfg.data.token_budget, int):
+    if not isinstance(cfg.data.token_budget, int) or cfg.data.token_budget < 1:
         raise ValueError(f"data.token_budget is {cfg.data.token_budget}; a plan needs a number, and says what fits")
     if not options.gpus or min(options.gpus) < 1:
         raise ValueError(f"plan.gpus is {list(options.gpus)}; give numbers of GPUs, such as [1,8]")

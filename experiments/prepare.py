@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from experiments.answerers import open_baselines
 from experiments.build import num_workers
 from experiments.float8 import check as check_float8
+from experiments.numbers import check_numbers, check_training
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -21,6 +22,7 @@ def prepare(cfg: DictConfig) -> None:
     FileNotFoundError says all that is missing, and where each thing goes, in one message.
     """
     check_numbers(cfg)
+    check_training(cfg)
     check_float8(cfg)
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
@@ -38,21 +40,6 @@ def build_synthetic(out: Path, options: dict[str, Any]) -> None:
     synthetic.build(out, num_workers=num_workers(), **options)
     if (seconds := time.perf_counter() - start) > 5:
         print(f"built the embedded data in {out} ({seconds:.0f} s)", flush=True)
-
-
-def check_numbers(cfg: DictConfig) -> None:
-    """ValueError, before anything is opened, for a number of the evaluation or of a baseline that cannot be."""
-    options = cfg.evaluation
-    numbers = {f"evaluation.{name}": options[name] for name in ("batch_size", "max_new_tokens")}
-    for group in ("baseline", "model_under_test"):
-        for name, one in (cfg[group] or {}).items():
-            found = {key: one[key] for key in ("batch_size", "max_new_tokens") if key in one}
-            numbers |= {f"{group}.{name}.{key}": value for key, value in found.items()}
-    for key, value in numbers.items():
-        if value <= 0:
-            raise ValueError(f"{key} is {value}; give at least 1")
-    if options.limit is not None and options.limit < 1:
-        raise ValueError(f"evaluation.limit is {options.limit}; give at least 1, or null for all")
 
 
 def missing_weights(cfg: DictConfig) -> Iterator[str]:

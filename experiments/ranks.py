@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from experiments.command import RUN, override
 
@@ -27,18 +29,40 @@ GRACE = 60
 
 
 def num_to_start(options: Any) -> int:
-    """How many processes `trainer` asks for, or 1 where they have been started already."""
-    outside = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
-    if outside or options.devices in (1, "1") or options.num_nodes > 1:  # nobody here reaches the other nodes
+    """How many processes `trainer` asks for, or 1 where they have been started already.
+
+    ValueError where it asks for several nodes, which nobody here reaches, or for a strategy that cannot be.
+    """
+    if "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        return 1
+    if options.num_nodes > 1:
+        raise ValueError(
+            f"trainer.num_nodes is {options.num_nodes}: start the run on every node by torchrun or SLURM "
+            "(docs/cluster.md), or leave it out"
+        )
+    open_strategy(options.strategy)
+    if options.devices in (1, "1"):
         return 1
     import lightning as L
     from lightning.fabric.plugins.environments import LightningEnvironment
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
 
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    chosen = {name: options[name] for name in ("accelerator", "devices", "strategy")}
+    chosen = {name: options[name] for name in ("accelerator", "devices")}
     none = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
     alone = LightningEnvironment()  # SLURM's would want as many tasks as devices
-    return L.Trainer(**chosen, **none, plugins=[alone]).num_devices  # type: ignore[arg-type]
+    try:
+        return L.Trainer(**chosen, **none, plugins=[alone]).num_devices  # type: ignore[arg-type]
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"trainer.accelerator={options.accelerator} with trainer.devices={options.devices} is not to be had here "
+            f"({str(error).rstrip('!.')}); take trainer=cpu or trainer=auto, or other devices"
+        ) from error
+
+
+def open_strategy(choice: Any) -> Any:
+    """One of Lightning's by its name, or the class and arguments of a `_target_`."""
+    return instantiate(choice, _convert_="all") if OmegaConf.is_dict(choice) else choice
 
 
 def end_with_agent() -> None:

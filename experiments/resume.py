@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
+from experiments.jobs import LIST
 
 CHECKPOINT = "checkpoints/last.ckpt"
 CHECKPOINTS = (CHECKPOINT, "checkpoints/next.ckpt", "checkpoints/previous.ckpt")
@@ -76,14 +78,23 @@ def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequenc
 
 
 def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
+    if (folder / LIST).is_file():
+        raise ValueError(f"{folder} is a sweep's; go on with it by `python run.py -m resume={folder}`")
     for name in needed:
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"cannot resume {folder}: it has no {name}; give the folder of a run that was cut short (one that was "
-                "cut before it began is started again)"
+                f"cannot resume {folder}: it has no {name}; give the folder of a run that was cut short, or start one "
+                "that was cut before its first checkpoint again"
             )
-    saved = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(saved, DictConfig)
+    path = folder / "config.yaml"
+    try:
+        saved = OmegaConf.load(path)
+    except yaml.YAMLError as error:
+        saved, problem = None, str(error).splitlines()[0]
+    else:
+        problem = "no mapping of options"
+    if not isinstance(saved, DictConfig):
+        raise ValueError(f"{path} is no configuration ({problem}); put the run's own back, or start a new run")
     return saved
 
 
@@ -122,7 +133,9 @@ def rewind(folder: Path) -> Path:
         else:
             rank_zero_only(_rewind)(folder, path, step, problem)
             return path
-    raise problem or FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
+    if problem is not None:
+        raise ValueError(f"{problem}; there is no other checkpoint, so start the run again")
+    raise FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
 
 
 def _step_of(path: Path) -> int:

@@ -131,7 +131,10 @@ def _follow(command: list[str], log: TextIO | None) -> tuple[int, list[str]]:
     last: deque[str] = deque(maxlen=30)
     with terminating() if in_main else nullcontext():
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
-        child = subprocess.Popen(command, env=environment, cwd=HydraConfig.get().runtime.cwd, text=True, **pipes)
+        # The lock on the log is the job's as well: it is run for as long as either of the two processes lives.
+        held = () if log is None else (log.fileno(),)
+        cwd = HydraConfig.get().runtime.cwd
+        child = subprocess.Popen(command, env=environment, cwd=cwd, text=True, pass_fds=held, **pipes)
         try:
             _copy(child, log, last)
         except BaseException:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
-from experiments.ranks import end_with_agent, num_to_start, start_ranks
+from experiments.ranks import end_with_agent, num_to_start, open_strategy, start_ranks
 from experiments.resume import BAD_BATCHES, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 
@@ -190,11 +189,6 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
     # device to hear it; ours agree by callbacks.checkpoints.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
-
-
-def open_strategy(choice: Any) -> Any:
-    """One of Lightning's by its name, or the class and arguments of a `_target_`."""
-    return instantiate(choice, _convert_="all") if OmegaConf.is_dict(choice) else choice
 
 
 def precision(choice: str, accelerator: str) -> Any:

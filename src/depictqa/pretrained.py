@@ -31,7 +31,7 @@ def save_pretrained(model: DepictQA, path: Path, state: dict[str, torch.Tensor] 
 
     `state` takes the place of the trained parameters that the model holds, or holds in part.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
@@ -40,7 +40,7 @@ def save_pretrained(model: DepictQA, path: Path, state: dict[str, torch.Tensor] 
         trained = model.trained_state_dict() if state is None else state
         saved = trained | model.made_state_dict()
         state = {name: value.detach().cpu().contiguous().clone() for name, value in saved.items()}
-        save_file(state, beside / WEIGHTS, metadata={"format": "pt"})
+        (beside / WEIGHTS).write_bytes(save(state, metadata={"format": "pt"}))  # save_file's only its owner can read
         config = model.config.to_dict()
         if model.config.language.architecture is not None:
             model.tokenizer.save_pretrained(beside / TOKENIZER)

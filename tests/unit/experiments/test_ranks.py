@@ -34,8 +34,16 @@ def test_none_where_torchrun_or_slurm_has_started_them(monkeypatch, placed):
     assert num_to_start(options(2)) == 1
 
 
-def test_several_nodes_are_slurms_or_torchruns_to_start():
+def test_several_nodes_are_slurms_or_torchruns_to_start(monkeypatch):
+    with pytest.raises(ValueError, match="trainer.num_nodes is 2: start the run on every node by torchrun or SLURM"):
+        num_to_start(options(2, num_nodes=2))
+    monkeypatch.setenv("LOCAL_RANK", "0")
     assert num_to_start(options(2, num_nodes=2)) == 1
+
+
+def test_a_strategy_of_ours_starts_as_many():
+    fsdp2 = {"_target_": "depictqa.strategies.fsdp2.FSDP2"}
+    assert num_to_start(OmegaConf.merge(options(2), {"strategy": fsdp2})) == 2
 
 
 def test_one_task_of_slurm_starts_its_own(monkeypatch):

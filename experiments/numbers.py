@@ -1,0 +1,65 @@
+"""Numbers and choices of a command that cannot be: said in one line before anything is opened."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from omegaconf import DictConfig, OmegaConf
+
+from depictqa.models.config import check_choice
+
+KEPT = ("last", "best")
+LEAST = {
+    "num_nodes": 1,
+    "threads": 1,
+    "max_epochs": 1,
+    "gradient_clip": 0,
+    "validations_per_epoch": 1,
+    "checkpoint_every": 1,
+    "log_every": 1,
+    "progress_every": 0,
+    "num_examples": 0,
+    "example_tokens": 1,
+    "max_bad_steps": 0,
+    "early_stopping.patience": 0,
+    "optimizer.weight_decay": 0,
+}
+"""The least that a number of `trainer` may be; null is no number."""
+
+
+def check_training(cfg: DictConfig) -> None:
+    """ValueError for what no training can have."""
+    options = cfg.trainer
+    check_choice(options.keep, KEPT, "trainer.keep")
+    for name, least in LEAST.items():
+        value = OmegaConf.select(options, name)
+        if value is not None and not value >= least:
+            raise ValueError(f"trainer.{name} is {value}; give at least {least}")
+    if not (options.max_steps == -1 or options.max_steps >= 1):
+        raise ValueError(f"trainer.max_steps is {options.max_steps}; give at least 1, or -1 for whole epochs")
+    if not (math.isfinite(options.optimizer.lr) and options.optimizer.lr > 0):
+        raise ValueError(f"trainer.optimizer.lr is {options.optimizer.lr}; give a number over 0, such as 2e-4")
+    if cfg.seed < 0:
+        raise ValueError(f"seed is {cfg.seed}; give at least 0")
+    devices = options.devices
+    numbers = [devices] if isinstance(devices, int) else []
+    if any(number < -1 or number == 0 for number in numbers) or (
+        isinstance(devices, str) and not re.fullmatch(r"auto|-1|[0-9]+(,[0-9]+)*", devices)
+    ):
+        raise ValueError(f"trainer.devices is {devices}; give how many, auto, or a list such as [0,1]")
+
+
+def check_numbers(cfg: DictConfig) -> None:
+    """ValueError, before anything is opened, for a number of the evaluation or of a baseline that cannot be."""
+    options = cfg.evaluation
+    numbers = {f"evaluation.{name}": options[name] for name in ("batch_size", "max_new_tokens")}
+    for group in ("baseline", "model_under_test"):
+        for name, one in (cfg[group] or {}).items():
+            found = {key: one[key] for key in ("batch_size", "max_new_tokens") if key in one}
+            numbers |= {f"{group}.{name}.{key}": value for key, value in found.items()}
+    for key, value in numbers.items():
+        if value <= 0:
+            raise ValueError(f"{key} is {value}; give at least 1")
+    if options.limit is not None and options.limit < 1:
+        raise ValueError(f"evaluation.limit is {options.limit}; give at least 1, or null for all")

@@ -1,0 +1,34 @@
+"""What no training can have is refused in one line that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+import experiments.schemas  # noqa: F401
+from experiments.numbers import check_training
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+WRONG = [
+    "trainer.keep=foo", "trainer.gradient_clip=-1", "trainer.validations_per_epoch=-1", "trainer.checkpoint_every=0",
+    "trainer.log_every=0", "trainer.progress_every=-1", "trainer.num_examples=-1", "trainer.early_stopping.patience=-2",
+    "trainer.threads=-1", "trainer.max_epochs=0", "trainer.max_steps=-3", "trainer.max_steps=0", "trainer.num_nodes=0",
+    "trainer.optimizer.lr=nan", "trainer.optimizer.lr=-1", "trainer.devices=0", "trainer.devices=two", "seed=-1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
+    key, value = word.split("=")
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ValueError, match=f"^{key} .*{value}"):
+        check_training(compose("run", [word]))
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["scale=paper", "trainer=deepspeed"], ["trainer.devices=[0,1]"], ["trainer.devices='0,1'"]]
+)
+def test_what_can_be_passes(words: list[str]) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_training(compose("run", words))
