@@ -29,6 +29,13 @@ def test_round_trip(model: DepictQA, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["model"]
 
 
+def test_others_may_read_what_they_may_read_elsewhere(model: DepictQA, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "beside").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "model").iterdir() if path.is_file()}
+    assert modes == {(tmp_path / "beside").stat().st_mode}
+
+
 def test_saved_again_over_an_older_one(model: DepictQA, tmp_path: Path, tokenizer_folder: Path) -> None:
     tiny_model(tokenizer_folder, seed=1).save_pretrained(tmp_path / "model")
     model.save_pretrained(tmp_path / "model")
@@ -102,10 +109,11 @@ def test_missing_and_broken_folders(model: DepictQA, tmp_path: Path) -> None:
 def test_failed_write_leaves_the_old_model(model: DepictQA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.save_pretrained(tmp_path / "model")
 
-    def full_disk(*args: object, **kwargs: object) -> None:
+    def full_disk(path: Path, data: bytes) -> None:
+        path.open("wb").write(data[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(ValueError, match="No space left"):
         model.save_pretrained(tmp_path / "model")
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
