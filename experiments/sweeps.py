@@ -173,7 +173,7 @@ def _config_words() -> list[str]:
 class Sweep(Callback):
     """Keeps `jobs.yaml` in a sweep's folder; at the end says which jobs failed, and why: exit code 1.
 
-    With `resume=SWEEP_DIR` the jobs are those of that list, whatever else is typed; they run where they are missing.
+    With `resume=SWEEP_DIR` the jobs are those of that list; other words are refused. They run where they are missing.
     """
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
