@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import overload
 
 from datamodules.indexed import Entry, IndexedShards
-from depictqa.sample import Sample, Task
+from depictqa.evaluation.samples import Subset
+from depictqa.sample import Task
 
 REFERENCES = ("all", "with", "without")
 
@@ -27,27 +27,17 @@ def chosen_references(shards: IndexedShards, kind: str) -> IndexedShards | SomeO
     return SomeOfShards(shards, some)
 
 
-class SomeOfShards(Sequence[Sample]):
+class SomeOfShards(Subset):
     """Some samples of a split, by their numbers, as data modules read all of them."""
 
     def __init__(self, shards: IndexedShards, numbers: Sequence[int]) -> None:
-        self.shards, self.numbers = shards, tuple(numbers)
+        super().__init__(shards, numbers)
+        self.shards = shards
         self.folder, self.check_geometry = shards.folder, shards.check_geometry
 
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        chosen = self.numbers[index]
-        return self.shards[chosen] if isinstance(chosen, int) else [self.shards[number] for number in chosen]
-
     def entry(self, index: int) -> Entry:
-        return self.shards.entry(self.numbers[index])
+        return self.shards.entry(self.indices[index])
 
     def entries(self) -> Iterator[Entry]:
-        wanted = set(self.numbers)
+        wanted = set(self.indices)
         return (entry for number, entry in enumerate(self.shards.entries()) if number in wanted)

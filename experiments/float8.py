@@ -17,7 +17,6 @@ def hold_in_float8(cfg: DictConfig, model: Any, trainer: Any, data: Any) -> dict
     from experiments.examples import spread
 
     options = cfg.trainer.float8
-    check(cfg)
     model.to(trainer.strategy.root_device)
     samples = spread(data.samples("train"), options.samples)
     batches = [

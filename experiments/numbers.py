@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from depictqa.models.config import check_choice
 
 KEPT = ("last", "best")
+DEVICES = r"auto|-1|[1-9][0-9]*|[0-9]+(,[0-9]+)+"
 LEAST = {
     "num_nodes": 1,
     "threads": 1,
@@ -21,7 +22,6 @@ LEAST = {
     "progress_every": 0,
     "num_examples": 0,
     "example_tokens": 1,
-    "max_bad_steps": 0,
     "early_stopping.patience": 0,
     "optimizer.weight_decay": 0,
 }
@@ -42,12 +42,14 @@ def check_training(cfg: DictConfig) -> None:
         raise ValueError(f"trainer.optimizer.lr is {options.optimizer.lr}; give a number over 0, such as 2e-4")
     if cfg.seed < 0:
         raise ValueError(f"seed is {cfg.seed}; give at least 0")
-    devices = options.devices
-    numbers = [devices] if isinstance(devices, int) else []
-    if any(number < -1 or number == 0 for number in numbers) or (
-        isinstance(devices, str) and not re.fullmatch(r"auto|-1|[0-9]+(,[0-9]+)*", devices)
-    ):
-        raise ValueError(f"trainer.devices is {devices}; give how many, auto, or a list such as [0,1]")
+    if isinstance(options.devices, int | str) and not re.fullmatch(DEVICES, str(options.devices)):
+        raise ValueError(f"trainer.devices is {options.devices}; give how many, auto, or a list such as [0,1]")
+
+
+def check_recompute(every: int | None) -> None:
+    """ValueError where no layer is every n-th."""
+    if every is not None and every < 1:
+        raise ValueError(f"trainer.recompute is {every}; give a whole number of at least 1, or null")
 
 
 def check_numbers(cfg: DictConfig) -> None:

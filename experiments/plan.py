@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.models.config import ModelConfig, check_choice
+from experiments.numbers import check_recompute
 from experiments.prepare import missing_data, open_data
 from experiments.report import print_report
 
@@ -65,8 +66,7 @@ def check(cfg: DictConfig) -> None:
         raise ValueError(f"plan.reserve_gb is {options.reserve_gb}; give at least 0")
     if not 0 < options.mfu <= 1:
         raise ValueError(f"plan.mfu is {options.mfu}; give a share of the peak rate, such as 0.45")
-    if cfg.trainer.recompute is not None and cfg.trainer.recompute < 1:
-        raise ValueError(f"trainer.recompute is {cfg.trainer.recompute}; give a whole number of at least 1, or null")
+    check_recompute(cfg.trainer.recompute)
     if not isinstance(cfg.data.token_budget, int) or cfg.data.token_budget < 1:
         raise ValueError(f"data.token_budget is {cfg.data.token_budget}; a plan needs a number, and says what fits")
     if not options.gpus or min(options.gpus) < 1:
@@ -80,6 +80,7 @@ def make_plan(cfg: DictConfig) -> tuple[Plan, list[str]]:
     from depictqa.costs.memory import parts
     from depictqa.costs.tables import Plan
     from depictqa.costs.trace import StepShape, hollow, step_cost
+    from depictqa.models.depictqa import image_tokens
 
     given = ModelConfig.from_dict(OmegaConf.to_container(cfg.model, resolve=True))  # type: ignore[arg-type]
     config, notes = with_sizes(given, cfg.plan.vision, cfg.plan.language)
@@ -90,7 +91,7 @@ def make_plan(cfg: DictConfig) -> tuple[Plan, list[str]]:
     patches = work.patches[work.patches > 0]
     side = max(1, round(float(patches.mean()) ** 0.5))
     mean = float(work.tokens.mean())
-    each = model.projector.fixed_tokens or (1 if config.vision.features == "global" else None)
+    each = image_tokens(config, model.projector).fixed
     of_images = work.images * each if each else float(work.patches.sum(1).mean())
     shape = StepShape(
         tokens, round(tokens * work.supervised.mean() / mean), round(tokens * of_images / mean), round(mean), side
@@ -167,7 +168,7 @@ def vocabulary(cfg: DictConfig, config: ModelConfig) -> int:
 def workload(cfg: DictConfig, config: ModelConfig, model: DepictQA) -> tuple[Workload, str]:
     """Of an epoch: of the shards where they are, with the tokenizer; else of the paper's. And a sentence on it."""
     from depictqa.costs.run import Workload
-    from depictqa.encode import ImageTokens
+    from depictqa.models.depictqa import image_tokens
 
     missing = [*missing_data(cfg), *missing_tokenizer(config)]
     if not missing:
@@ -178,8 +179,7 @@ def workload(cfg: DictConfig, config: ModelConfig, model: DepictQA) -> tuple[Wor
         )
     from datamodules.paper_epoch import NUM_DRAWS, paper_draws
 
-    tokens = ImageTokens(model.projector.fixed_tokens or (1 if config.vision.features == "global" else None))
-    drawn = paper_draws(DRAWS, cfg.seed, cfg.data.crop, config.image, tokens)
+    drawn = paper_draws(DRAWS, cfg.seed, cfg.data.crop, config.image, image_tokens(config, model.projector))
     what = (
         f"The data are not all here: an epoch is that of the paper's recipe, {NUM_DRAWS:,} draws (texts are guessed)."
     )
@@ -197,13 +197,10 @@ def of_shards(cfg: DictConfig, config: ModelConfig, model: DepictQA) -> tuple[Wo
 
     from datamodules.plan import epoch_order
     from depictqa.costs.run import Workload
-    from depictqa.encode import Encoder, ImageTokens
-    from depictqa.models.language import legacy_pieces, load_tokenizer
+    from depictqa.models.depictqa import build_encoder
+    from depictqa.models.language import load_tokenizer
 
-    tokenizer = load_tokenizer(config.language)
-    tokens = ImageTokens(model.projector.fixed_tokens or (1 if config.vision.features == "global" else None))
-    pieces = legacy_pieces(config.language, tokenizer)
-    encoder = Encoder(tokenizer, config.prompt, config.image, tokens, config.max_text_tokens, pieces)
+    encoder = build_encoder(config, model.projector, load_tokenizer(config.language))
     data = open_data(cfg, encoder)
     samples = data.samples("train")
     order = epoch_order([len(part) for part in samples.parts], [s.repeat for s in data.feed.sources], cfg.seed, 0)

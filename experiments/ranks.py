@@ -60,6 +60,12 @@ def num_to_start(options: Any) -> int:
         ) from error
 
 
+def is_further_process() -> bool:
+    """Of several that train together: those after the first write no files and evaluate nothing."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return int(next((rank for rank in ranks if rank is not None), 0)) > 0
+
+
 def open_strategy(choice: Any) -> Any:
     """One of Lightning's by its name, or the class and arguments of a `_target_`."""
     return instantiate(choice, _convert_="all") if OmegaConf.is_dict(choice) else choice

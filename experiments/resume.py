@@ -13,12 +13,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.callbacks import LAST, NEXT, PREVIOUS
 from depictqa.whole_file import write_whole
 from experiments.jobs import LIST
 
-CHECKPOINT = "checkpoints/last.ckpt"
-CHECKPOINTS = (CHECKPOINT, "checkpoints/next.ckpt", "checkpoints/previous.ckpt")
+CHECKPOINTS = tuple(f"checkpoints/{name}" for name in (LAST, NEXT, PREVIOUS))
 """Where training may go on from: the newest, one that a kill has left before it was renamed, the one before."""
+CHECKPOINT = CHECKPOINTS[0]
 BROKEN = "checkpoints/broken.ckpt"
 NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
 BAD_BATCHES = "bad_batches.jsonl"

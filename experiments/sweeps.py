@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from experiments.command import RUN, override
 from experiments.console import one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
+from experiments.ranks import is_further_process
 from experiments.resume import CHECKPOINTS
 
 UNREAD_EXIT = 2
@@ -69,7 +70,7 @@ def _run(cfg: DictConfig, folder: Path) -> None:
         command.append(override("logger.group", Path(hydra.sweep.dir).name))
     if goes_on := _can_go_on(cfg, folder):
         command.append(override("resume", folder))
-    if int(os.environ.get("SLURM_PROCID", 0)) > 0:  # one of several tasks of a job; the first keeps the record
+    if is_further_process():  # one of several tasks of a job; the first keeps the record
         _follow(command, None)
         return
     folder.mkdir(parents=True, exist_ok=True)

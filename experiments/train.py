@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import resource
 import sys
 import time
@@ -18,8 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
+from experiments.numbers import check_recompute
 from experiments.prepare import open_data, prepare
-from experiments.ranks import end_with_agent, num_to_start, open_strategy, start_ranks
+from experiments.ranks import end_with_agent, is_further_process, num_to_start, open_strategy, start_ranks
 from experiments.resume import BAD_BATCHES, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 
@@ -62,19 +62,13 @@ def _run(cfg: DictConfig) -> dict[str, float]:
     return metrics
 
 
-def is_further_process() -> bool:
-    """Of several that train together: those after the first write no files and evaluate nothing."""
-    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-    return int(next((rank for rank in ranks if rank is not None), 0)) > 0
-
-
 def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     """The trained model, also in `folder`/model, and how the training went."""
     import lightning as L
     import torch
 
+    from depictqa.callbacks import LAST
     from depictqa.callbacks.batch_sizes import BatchSizes
-    from depictqa.callbacks.checkpoints import LAST
     from depictqa.lightning_module import DepictQAModule
     from depictqa.models.config import ModelConfig
     from depictqa.models.depictqa import DepictQA
@@ -126,7 +120,7 @@ def saved(model: Any, folder: Path, keep: str, rebuild: bool) -> Any:
 
     `rebuild`: it is opened from there, since training has split or cast the one in memory.
     """
-    from depictqa.callbacks.checkpoints import BEST, LAST
+    from depictqa.callbacks import BEST, LAST
     from depictqa.checkpoint import read_checkpoint
     from depictqa.pretrained import open_pretrained, save_pretrained
 
@@ -154,8 +148,7 @@ def accelerate(cfg: DictConfig, model: Any) -> None:
         model.language.compile_layers()
         model.vision.compile_blocks()
     if options.recompute is not None:
-        if options.recompute < 1:
-            raise ValueError(f"trainer.recompute is {options.recompute}; give a whole number of at least 1, or null")
+        check_recompute(options.recompute)
         model.language.recompute(options.recompute)
 
 

@@ -13,12 +13,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from depictqa.callbacks import BEST, LAST, NEXT, PREVIOUS
 from depictqa.callbacks.reading import Reading, steps_late
 from depictqa.checkpoint import remove_parts, rotate
 from depictqa.signals import REQUEUE, STOP
-
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-NEXT = "next.ckpt"  # while it is written
 
 
 class Checkpoints(Callback):

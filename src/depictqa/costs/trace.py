@@ -22,7 +22,7 @@ from depictqa import attention
 from depictqa.batch import Batch
 from depictqa.loss import batch_loss
 from depictqa.models.config import ModelConfig
-from depictqa.models.depictqa import DepictQA
+from depictqa.models.depictqa import DepictQA, image_tokens
 from depictqa.models.float8 import use_float8
 from depictqa.models.language import LanguageModel
 from depictqa.models.projector import Projector
@@ -190,7 +190,7 @@ def _line(first_at: float, second_at: float, first: float, second: float) -> tup
 
 def stand_in(model: DepictQA, shape: StepShape, device: str) -> Batch:
     """A pack of that shape."""
-    each = model.projector.fixed_tokens or (1 if model.config.vision.features == "global" else shape.side**2)
+    each = image_tokens(model.config, model.projector)((shape.side, shape.side))
     images = shape.image_tokens // each
     pixels = shape.side * model.vision.patch
     flat = torch.zeros(1, shape.tokens, dtype=torch.int64, device=device)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from torch import nn
 from depictqa.attention import Segments
 from depictqa.batch import Batch
 from depictqa.encode import Encoder, ImageTokens
-from depictqa.generation import Answer
+from depictqa.generation import Answer, Chosen
 from depictqa.image import load_image
 from depictqa.loss import Prediction, batch_loss
 from depictqa.models.config import ModelConfig
@@ -21,6 +21,18 @@ from depictqa.models.projector import Projector
 from depictqa.models.vision import VisionTower
 from depictqa.official import AnswerLoss, ImageLike, hide_separators, sample_of
 from depictqa.sample import Sample, Task
+
+
+def image_tokens(config: ModelConfig, projector: Projector) -> ImageTokens:
+    """One for each patch, unless projector or features have a number of their own."""
+    return ImageTokens(projector.fixed_tokens or (1 if config.vision.features == "global" else None))
+
+
+def build_encoder(config: ModelConfig, projector: Projector, tokenizer: Any) -> Encoder:
+    """What turns samples into a model's streams."""
+    pieces = legacy_pieces(config.language, tokenizer)
+    tokens = image_tokens(config, projector)
+    return Encoder(tokenizer, config.prompt, config.image, tokens, config.max_text_tokens, pieces)
 
 
 class DepictQA(nn.Module):
@@ -49,11 +61,7 @@ class DepictQA(nn.Module):
             )
         language = LanguageModel.build(config.language, len(tokenizer), as_stored)
         projector = Projector(vision.width, language.width, config.projector)
-        fixed = 1 if config.vision.features == "global" else None
-        tokens = ImageTokens(projector.fixed_tokens or fixed)
-        pieces = legacy_pieces(config.language, tokenizer)
-        encoder = Encoder(tokenizer, config.prompt, config.image, tokens, config.max_text_tokens, pieces)
-        return cls(vision, projector, language, encoder, config)
+        return cls(vision, projector, language, build_encoder(config, projector, tokenizer), config)
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str]) -> DepictQA:
@@ -182,7 +190,7 @@ class DepictQA(nn.Module):
         samples: list[Sample],
         max_new_tokens: int = 400,
         batch_size: int = 16,
-        agree: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        agree: Chosen | None = None,
     ) -> list[Answer]:
         """Greedy answers to many questions; what the samples' last turns answer is ignored. `agree`: see `generate`."""
         from depictqa.generation import generate
