@@ -108,8 +108,20 @@ def start_ranks(num: int) -> None:
     except SignalException as stop:
         raise SystemExit(128 + stop.sigval) from None
     except ChildFailedError as error:
-        failed, failure = error.get_first_failure()
+        failed, failure = first_failure(error.failures)
         if failure.exitcode > 0:
             raise SystemExit(failure.exitcode) from None
         name = signal.Signals(-failure.exitcode).name
         raise ChildProcessError(f"process {failed} of {num} was ended by {name}, and the others with it") from None
+
+
+def first_failure(failures: dict[int, Any]) -> tuple[int, Any]:
+    """The rank that failed first, and how, by torch's whole seconds. Within one: a rank that a signal ended, then one
+    that ended with a code, as ranks do where another is gone, then one by SIGTERM, which the agent sends others."""
+
+    def order(rank: int) -> tuple[int, int]:
+        code = failures[rank].exitcode
+        return failures[rank].timestamp, 2 if code == -signal.SIGTERM else int(code > 0)
+
+    rank = min(failures, key=order)
+    return rank, failures[rank]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from experiments.command import override
-from experiments.ranks import num_to_start
+from experiments.ranks import first_failure, num_to_start
 
 PLACED = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS")
 
@@ -56,3 +58,18 @@ def test_one_task_of_slurm_starts_its_own(monkeypatch):
 def test_hydra_reads_the_very_value(value):
     (found,) = OverridesParser.create().parse_overrides([override("hydra.run.dir", value)])
     assert (found.key_or_group, found.value()) == ("hydra.run.dir", value)
+
+
+@pytest.mark.parametrize(
+    ("failures", "first"),
+    [
+        ({0: (1, 5), 1: (-9, 5)}, 1),  # rank 0 ended because rank 1 was killed, in the same second
+        ({0: (-9, 5), 1: (1, 5)}, 0),
+        ({0: (-15, 5), 1: (3, 5)}, 1),  # rank 0 was told to end
+        ({0: (1, 5), 1: (-9, 40)}, 0),  # rank 1 was killed for it did not end when told to
+        ({0: (1, 6), 1: (2, 5)}, 1),
+    ],
+)
+def test_the_first_to_fail_is_named_also_where_others_follow_within_its_second(failures, first):
+    given = {rank: SimpleNamespace(exitcode=code, timestamp=at) for rank, (code, at) in failures.items()}
+    assert first_failure(given) == (first, given[first])
