@@ -25,6 +25,7 @@ from depictqa.report.correlations import correlation_table
 from depictqa.report.just_noticeable import jnd_table
 from depictqa.report.renderers.console import print_tables
 from depictqa.report.runs import of_scores
+from depictqa.sample import Task
 from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
@@ -82,7 +83,9 @@ def open_benchmarks(cfg: DictConfig) -> list[Benchmark]:
 
 def held_out(cfg: DictConfig) -> list[Benchmark]:
     """`evaluation=held_out`: of the data's own held-out samples."""
-    return held_out_benchmarks(open_data(cfg, None).samples(cfg.evaluation.split), cfg.evaluation.limit)
+    options = cfg.evaluation
+    tasks = tuple(Task) if options.tasks is None else [Task(name) for name in options.tasks]
+    return held_out_benchmarks(open_data(cfg, None).samples(options.split), options.limit, tasks)
 
 
 def prepare_benchmarks(cfg: DictConfig) -> None:

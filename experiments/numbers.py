@@ -8,6 +8,7 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.models.config import check_choice
+from depictqa.sample import Task
 
 KEPT = ("last", "best")
 DEVICES = r"auto|-1|[1-9][0-9]*|[0-9]+(,[0-9]+)+"
@@ -63,5 +64,7 @@ def check_numbers(cfg: DictConfig) -> None:
     for key, value in numbers.items():
         if value <= 0:
             raise ValueError(f"{key} is {value}; give at least 1")
+    for name in options.tasks or ():
+        check_choice(name, tuple(Task), "evaluation.tasks")
     if options.limit is not None and options.limit < 1:
         raise ValueError(f"evaluation.limit is {options.limit}; give at least 1, or null for all")

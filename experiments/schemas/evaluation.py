@@ -11,7 +11,7 @@ from omegaconf import MISSING
 class EvaluationConfig:
     """`benchmarks` is the dotted name of the function that makes them, of which split and how they are asked. `root` is
     a folder of shards, null for the run's own data. `swap`: each pair also with A and B exchanged. `limit` bounds each
-    benchmark's samples with a reference, and those without.
+    benchmark's samples with a reference, and those without. `tasks` are those of `held_out` that are asked.
     `sentence_model`: a folder, for the confidence of long answers. `results`: a finished run's folder, to make its
     table again."""
 
@@ -21,6 +21,7 @@ class EvaluationConfig:
     swap: bool = False
     split: str = "test"
     limit: int | None = None
+    tasks: list[str] | None = None
     max_new_tokens: int = 400
     batch_size: int = 32
     sentence_model: str | None = None

@@ -17,7 +17,7 @@ from depictqa.metrics.accuracy import comparison_accuracy
 from depictqa.metrics.bootstrap import HIGH, LOW
 from depictqa.metrics.calibration import calibration_metrics
 from depictqa.metrics.questionnaire import distortion_accuracy, field_accuracy
-from depictqa.metrics.text import text_statistics
+from depictqa.metrics.text import rouge_l, text_statistics
 from depictqa.sample import Slot, Task
 
 FULL, NONE = "full_reference", "no_reference"
@@ -107,10 +107,13 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     metrics: dict[str, float] = {"n": float(len(results))}
     if task in (Task.COMPARISON, Task.RATING):
         metrics |= _better(results)
+    elif task is Task.CONTENT:
+        metrics |= _content(results)
     else:
         metrics["share_parsed"] = sum(result.parsed is not None for result in results) / len(results)
         metrics |= _statements(results)
         metrics |= {f"target/{name}": v for name, v in _statements(_of_targets(results)).items() if name in _OF_TARGETS}
+    if task not in (Task.COMPARISON, Task.RATING):
         metrics |= {f"text/{name}": value for name, value in text_statistics([r.prediction for r in results]).items()}
     if task is Task.IDENTIFICATION:
         metrics |= _by_number(results)
@@ -121,6 +124,17 @@ def _score_task(task: Task, results: Sequence[Result]) -> dict[str, float]:
     if confidences:
         metrics["mean_confidence"] = _mean(confidences)
     return metrics | {f"confidence/{name}": value for name, value in calibration_metrics(*confident(results)).items()}
+
+
+def _content(results: Sequence[Result]) -> dict[str, float]:
+    """ROUGE-L with the true texts; `rouge_l_chance` with those of the next sample, which has as much of their wording
+    but not of their image."""
+    known = [(result.prediction, result.target) for result in results if result.target]
+    if not known:
+        return {}
+    said, true = [list(texts) for texts in zip(*known, strict=True)]
+    figures = {"rouge_l": rouge_l(said, true)}
+    return figures | ({"rouge_l_chance": rouge_l(said, [*true[1:], true[0]])} if len(known) > 1 else {})
 
 
 def confident(results: Sequence[Result]) -> tuple[list[float], list[bool]]:

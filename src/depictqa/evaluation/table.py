@@ -26,6 +26,8 @@ HEADLINES = (
     "distortion_f1",
     "judge_score",
     "judge_unparsed",
+    "rouge_l",
+    "rouge_l_chance",
     "text/repeated_4gram_rate",
     "loss",
     "n",
@@ -41,6 +43,8 @@ _WORDS = {
     "distortion_f1": "distortion F1",
     "judge_score": "score by a language model as judge",
     "judge_unparsed": "  replies without grades",
+    "rouge_l": "ROUGE-L with the true text",
+    "rouge_l_chance": "  with another image's",
     "text/repeated_4gram_rate": "repeated 4-grams",
 }
 _COUNTS = ("n", "judge_unparsed")

@@ -30,6 +30,13 @@ def vocabulary(texts: Sequence[str]) -> int:
     return len({word for text in texts for word in words(text)})
 
 
+def rouge_l(texts: Sequence[str], targets: Sequence[str]) -> float:
+    """Mean over texts of ROUGE-L (Lin 2004), the F1 of the longest common subsequence of words with its target."""
+    from torchmetrics.functional.text import rouge_score
+
+    return float(rouge_score(texts, targets, rouge_keys="rougeL")["rougeL_fmeasure"])
+
+
 def text_statistics(texts: Sequence[str]) -> dict[str, float]:
     """Mean repeated 4-gram rate of a text, distinct-1 and -2, vocabulary, mean words, different texts."""
     if not texts:

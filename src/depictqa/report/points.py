@@ -48,6 +48,9 @@ _FIGURES = (
     ),
     *_texts(Task.DESCRIPTION),
     *_texts(Task.REASONING),
+    _Figure(Task.CONTENT, "rouge_l", Column("ROUGE-L", "content texts")),
+    _Figure(Task.CONTENT, "rouge_l_chance", Column("with another's", "content texts")),
+    *_texts(Task.CONTENT),
 )
 _NOTES = (
     "Mean over a point's runs, which differ in their seeds, ± their standard deviation (n - 1); n: the number of runs. "
@@ -55,7 +58,8 @@ _NOTES = (
     "Comparison: accuracy; distortion named: as the only or worst one; fields: stated as they are; conclusion: the "
     "better image named. With and without a reference together where nothing else is said. Loss in nats a token. "
     "Texts: of all that a run says; distinct-2 is "
-    "higher where a run says less, so read it beside the words.",
+    "higher where a run says less, so read it beside the words. ROUGE-L: with the true texts of the same images, and "
+    "with those of others.",
 )
 
 

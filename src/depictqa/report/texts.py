@@ -10,12 +10,19 @@ from depictqa.report.table import Cell, Column, Row, Table, percent, plain
 from depictqa.sample import Task
 
 _COLUMNS = tuple(
-    map(Column, ("texts", "repeated 4-grams %", "distinct-1", "distinct-2", "vocabulary", "mean words", "different %"))
+    map(
+        Column,
+        (
+            *("texts", "repeated 4-grams %", "distinct-1", "distinct-2", "vocabulary", "mean words", "different %"),
+            *("ROUGE-L %", "with another image's %"),
+        ),
+    )
 )
 _NOTES = (
     "Repeated 4-grams: share of a text's 4-grams that it has already said, mean over texts. Distinct-n: different "
     "n-grams of all texts over their number, which falls as texts are added: compare sets of one size. Different: "
-    "share of texts that differ from all others.",
+    "share of texts that differ from all others. ROUGE-L: of content texts with the true ones, and with those of the "
+    "next image, which share their wording.",
 )
 
 
@@ -45,4 +52,6 @@ def _cells(figures: dict[str, float]) -> tuple[Cell, ...]:
         plain(figures, "text/vocabulary", digits=0),
         plain(figures, "text/mean_words", digits=1),
         percent(figures, "text/distinct_texts"),
+        percent(figures, "rouge_l"),
+        percent(figures, "rouge_l_chance"),
     )

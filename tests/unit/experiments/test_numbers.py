@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.numbers import check_training
+from experiments.numbers import check_numbers, check_training
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 WRONG = [
@@ -32,3 +32,10 @@ def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
 def test_what_can_be_passes(words: list[str]) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check_training(compose("run", words))
+
+
+def test_tasks_of_an_evaluation_are_tasks() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_numbers(compose("run", ["evaluation.tasks=[content,rating]"]))
+        with pytest.raises(ValueError, match="evaluation.tasks 'contents' unknown; choose description, comparison"):
+            check_numbers(compose("run", ["evaluation.tasks=[contents]"]))

@@ -45,6 +45,7 @@ def test_a_model_is_evaluated_on_every_task_and_its_scores_come_from_the_files(m
         ("comparison", "ssim"),
         ("description", "depictqa"),
         ("reasoning", "depictqa"),
+        ("content", "depictqa"),
         ("loss", "depictqa"),
     }
     assert scores["comparison", "psnr"]["n"] == 2  # of the pairs whose truth is known, those with a reference
@@ -52,9 +53,15 @@ def test_a_model_is_evaluated_on_every_task_and_its_scores_come_from_the_files(m
     assert score_folder(tmp_path) == scores
     assert {path.name for path in (tmp_path / "results").iterdir()} == {
         f"{name}.jsonl"
-        for name in ("comparison", "comparison.psnr", "comparison.ssim", "description", "reasoning", "loss")
+        for name in ("comparison", "comparison.psnr", "comparison.ssim", "description", "reasoning", "content", "loss")
     }
     assert ("loss (depictqa)", len(samples), len(samples)) in told
+
+
+def test_some_tasks_are_asked_and_the_loss_is_of_all(tmp_path):
+    samples = [*mixed_samples(), *pairs()]
+    chosen = held_out_benchmarks(samples, tasks=[Task.CONTENT])
+    assert [(one.name, len(one.samples)) for one in chosen] == [("content", 1), ("loss", len(samples))]
 
 
 def test_answers_and_scores_are_the_models_own(model, tmp_path):

@@ -38,6 +38,17 @@ def test_scores_count_whatever_the_words_say():
     assert got["score_accuracy"] == pytest.approx(2.5 / 3) and got["accuracy"] == pytest.approx(1 / 3)
 
 
+def test_content_by_its_words_beside_those_of_another_image():
+    def content(prediction, target):
+        return replace(ONE, task=Task.CONTENT, prediction=prediction, target=target, truth={})
+
+    got = score([content("a red flower", "a red flower"), content("a cat", "the cat"), content("noise", "")])
+    assert got["rouge_l"] == pytest.approx((1 + 1 / 2) / 2) and got["rouge_l_chance"] == pytest.approx((0 + 2 / 5) / 2)
+    assert got["n"] == 3 and got["text/vocabulary"] == 5 and "share_parsed" not in got
+    alone = score([content("a red flower", "a red flower")])
+    assert alone["rouge_l"] == 1 and "rouge_l_chance" not in alone
+
+
 def test_descriptions_field_by_field():
     truth = {
         "questionnaires": {"b": FORM},
