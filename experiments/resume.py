@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def resumed_training(cfg: DictConfig, folder: Path) -> DictConfig:
 
 def resumed_evaluation(cfg: DictConfig, folder: Path) -> DictConfig:
     """With the baselines of this command where it names some: further ones are asked too."""
-    own = _configuration(folder, ("config.yaml",))
+    own = _completed(_configuration(folder, ("config.yaml",)), cfg)
     if own.program.name != "evaluate":
         raise ValueError(
             f"{folder} is of program={own.program.name}; resume it so, or evaluate its model with checkpoint={folder}"
@@ -99,13 +100,20 @@ def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
     return saved
 
 
-def _completed(saved: DictConfig, cfg: DictConfig) -> DictConfig:
-    """Options that are newer than the run have this command's values, which are the defaults unless typed."""
-    for own, known in ((saved, cfg), (saved.trainer, cfg.trainer)):
-        for key in known:
-            if key not in own:
-                own[key] = known[key]
-    return saved
+def _completed(own: DictConfig, cfg: DictConfig) -> DictConfig:
+    """Options that are newer than the run have their schema's defaults, or this command's values where it has none."""
+    schema = OmegaConf.get_type(cfg)
+    if not is_dataclass(schema):  # a mapping whose keys are the user's
+        return own
+    defaults = OmegaConf.structured(schema)
+    for key in defaults:
+        value = None if OmegaConf.is_missing(cfg, key) else cfg[key]
+        if isinstance(value, DictConfig) and isinstance(own.get(key), DictConfig):
+            _completed(own[key], value)
+        elif key not in own:
+            has_default = not isinstance(value, DictConfig) and not OmegaConf.is_missing(defaults, key)
+            own[key] = defaults[key] if has_default else value
+    return own
 
 
 def _same(typed: Any, own: Any) -> bool:

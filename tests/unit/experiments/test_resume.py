@@ -8,11 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import experiments.schemas  # noqa: F401
 from experiments import resume
 from experiments.loggers import CsvLogger
 
+CONF = Path(__file__).resolve().parents[3] / "conf"
 SAVED = {
     "program": {"name": "evaluate"},
     "evaluation": {"limit": None},
@@ -59,10 +62,31 @@ def test_a_run_goes_on_with_the_devices_of_another_choice(resumed):
     assert cfg.trainer == {"max_epochs": 1, "checkpoint_every": 100, **devices, "devices": 4}
 
 
-def test_options_that_are_newer_than_the_run_have_their_defaults(resumed):
-    cfg = resumed(objective="loss", trainer={**SAVED["trainer"], "checkpoint_every": 7, "spike": 6.0})
-    assert cfg.objective == "loss" and cfg.trainer.spike == 6.0
-    assert cfg.trainer.checkpoint_every == SAVED["trainer"]["checkpoint_every"]
+NEWER = (
+    "objective", "trainer.spike", "trainer.float8.samples", "evaluation.tasks", "model.projector.num_heads", "plan"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate"])
+def test_options_that_are_newer_than_the_run_have_their_defaults(tmp_path, monkeypatch, program):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        saved = compose("run", ["scale=paper", f"program={program}", "baseline=[]", "trainer.checkpoint_every=7"])
+        cfg = compose("run", [f"program={program}", f"resume={tmp_path}", "trainer.log_every=3"])
+    whole = OmegaConf.to_container(saved, resolve=True)
+    older = OmegaConf.create(whole)
+    for key in NEWER:
+        group, _, name = key.rpartition(".")
+        del (OmegaConf.select(older, group) if group else older)[name]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / resume.CHECKPOINT).touch()
+    OmegaConf.save(older, tmp_path / "config.yaml")
+    runtime = SimpleNamespace(
+        overrides=SimpleNamespace(task=["trainer.log_every=3"]), runtime=SimpleNamespace(choices={})
+    )
+    monkeypatch.setattr(resume.HydraConfig, "get", lambda: runtime)
+    found = getattr(resume, "resumed_training" if program == "train" else "resumed_evaluation")(cfg, tmp_path)
+    whole["trainer"]["log_every"] = 3
+    assert OmegaConf.to_container(found, resolve=True) == {**whole, "resume": str(tmp_path)}
 
 
 @pytest.mark.parametrize(
