@@ -13,10 +13,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException, OverrideParseException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+)
 from omegaconf.errors import OmegaConfBaseException
 
 from depictqa.signals import REQUEUE, STOP
+from experiments.command import RUN
 
 if TYPE_CHECKING:
     from datamodules.parts import Part
@@ -57,6 +64,8 @@ def user_message(error: BaseException) -> str | None:
     theirs = (ValueError, OSError, HydraException, OmegaConfBaseException)
     if not isinstance(error, theirs) and type(error).__name__ != "MisconfigurationException":
         return None
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        return _of_choice(error)
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return _of_system(error)
     message = " ".join(str(error).split()) or type(error).__name__
@@ -77,6 +86,14 @@ def _of_system(error: OSError) -> str:
         errno.EDQUOT: "free some space, then run the same command again",
     }
     return f"{where}{str(error.strerror).lower()}; {helps.get(error.errno or 0, 'mend or choose another path')}"
+
+
+def _of_choice(error: MissingConfigException) -> str:
+    """Of a config group: which it was, and what it has. Of one choice of several (`baseline=[a,b]`) Hydra does not say
+    what else there is."""
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    options = error.options or sorted(path.stem for path in (Path(RUN).parent / "conf" / group).glob("*.yaml"))
+    return f"{group} '{choice}' unknown; choose {', '.join(options)}"
 
 
 def _nearest(key: str) -> str:

@@ -11,6 +11,10 @@ from depictqa.models.config import check_choice
 from depictqa.sample import Task
 
 KEPT = ("last", "best")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+"""Lightning's that go by their name; others are ours, and are chosen by `trainer=NAME`."""
 DEVICES = r"auto|-1|[1-9][0-9]*|[0-9]+(,[0-9]+)+"
 LEAST = {
     "num_nodes": 1,
@@ -33,6 +37,11 @@ def check_training(cfg: DictConfig) -> None:
     """ValueError for what no training can have."""
     options = cfg.trainer
     check_choice(options.keep, KEPT, "trainer.keep")
+    check_choice(options.accelerator, ACCELERATORS, "trainer.accelerator")
+    check_choice(options.precision, PRECISIONS, "trainer.precision")
+    if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
+        choices = f"{', '.join(STRATEGIES)}, or trainer=fsdp2, trainer=deepspeed"
+        raise ValueError(f"trainer.strategy '{options.strategy}' unknown; choose {choices}")
     for name, least in LEAST.items():
         value = OmegaConf.select(options, name)
         if value is not None and not value >= least:

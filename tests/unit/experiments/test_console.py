@@ -56,7 +56,12 @@ def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["experiment=ful_mix"], "ful_mix"),
+        (
+            ["experiment=ful_mix"],
+            "error: experiment 'ful_mix' unknown; choose detailed_only, full_mix, templated_only\n",
+        ),
+        (["model/language=foo"], "error: model/language 'foo' unknown; choose llama2_chat, llama_small, "),
+        (["baseline=[psnr,foo]"], "error: baseline 'foo' unknown; choose answers, api, deepiqa, "),
         (["trainer.max_epoch=3"], "key 'trainer.max_epoch' unknown, did you mean 'trainer.max_epochs'?; --cfg job"),
         (["trainer.max_epochs=abc"], "could not be converted to Integer"),
         (["image=my photo=1.png"], "quote a value with spaces or signs twice"),

@@ -16,6 +16,7 @@ WRONG = [
     "trainer.log_every=0", "trainer.progress_every=-1", "trainer.num_examples=-1", "trainer.early_stopping.patience=-2",
     "trainer.threads=-1", "trainer.max_epochs=0", "trainer.max_steps=-3", "trainer.max_steps=0", "trainer.num_nodes=0",
     "trainer.optimizer.lr=nan", "trainer.optimizer.lr=-1", "trainer.devices=0", "trainer.devices=two", "seed=-1",
+    "trainer.precision=foo", "trainer.strategy=foo", "trainer.accelerator=foo",
 ]  # fmt: skip
 
 
