@@ -56,12 +56,15 @@ class DepictQAModule(L.LightningModule):
 
     def _log_step(self, loss: torch.Tensor, batch_idx: int) -> None:
         """Adds up a step's batches and logs their mean, and the rate, with the last of them."""
-        accumulate = self.trainer.accumulate_grad_batches
+        trainer: Any = self.trainer
+        accumulate = trainer.accumulate_grad_batches
         self._step_loss = self._step_loss + loss
         if (batch_idx + 1) % accumulate == 0:
+            if self.global_step + 1 == self.num_steps:
+                trainer.log_every_n_steps = 1  # the last one is always written
             if self._is_reported(self.global_step + 1):
                 self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
-                rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+                rate = trainer.optimizers[0].param_groups[0]["lr"]
                 self.log("train/lr", torch.tensor(rate), rank_zero_only=True)  # a number would go to the device
             self._step_loss = 0.0
 
@@ -69,7 +72,7 @@ class DepictQAModule(L.LightningModule):
         """Several processes wait for each other where they log: they do so only where it is written."""
         trainer: Any = self.trainer
         every = trainer.log_every_n_steps
-        return trainer.world_size == 1 or step == self.num_steps or (every > 0 and step % every == 0)
+        return trainer.world_size == 1 or (every > 0 and step % every == 0)
 
     def on_train_epoch_end(self) -> None:
         skipped = getattr(self.trainer.train_dataloader, "skipped", None)  # this process's; it warns of each

@@ -11,6 +11,7 @@ import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from depictqa.batch import Batch, collate, pack
@@ -73,14 +74,34 @@ def fit(model: DepictQA, folder: Path, num: int = 5, accumulate: int = 1, **opti
     losses = Losses()
     callbacks = [losses, *options.pop("callbacks", [])]
     trainer = L.Trainer(
-        accelerator="cpu", max_epochs=1, accumulate_grad_batches=accumulate, gradient_clip_val=1.0, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        default_root_dir=folder, callbacks=callbacks, plugins=[AtomicCheckpointIO()], **options,
+        accelerator="cpu", max_epochs=1, accumulate_grad_batches=accumulate, gradient_clip_val=1.0,
+        logger=options.pop("logger", False), enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=folder, callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()], **options,
     )  # fmt: skip
     validation = [collate([model.encoder.encode(sample)]) for sample in mixed_samples()]
     module = DepictQAModule(model, OptimizerConfig(lr=3e-3), num)
     trainer.fit(module, Repeated(step_batches(model, accumulate), num), Repeated(validation))
     return losses.values, trainer
+
+
+class Steps(CSVLogger):
+    """Where a training loss was written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.written: list[int] = []
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        if "train/loss" in metrics and step is not None:
+            self.written.append(step)
+
+
+@pytest.mark.parametrize(("every", "written"), [(2, [1, 3, 4]), (50, [4])])
+def test_the_last_steps_loss_is_written_too(tokenizer: Path, tmp_path: Path, every: int, written: list[int]) -> None:
+    steps = Steps(tmp_path)
+    fit(tiny_model(tokenizer), tmp_path, accumulate=2, logger=steps, log_every_n_steps=every)
+    assert steps.written == written
 
 
 def test_golden_five_steps(tokenizer: Path, tmp_path: Path) -> None:
