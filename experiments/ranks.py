@@ -98,7 +98,7 @@ def start_ranks(num: int) -> None:
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
     os.environ[AGENT] = str(os.getpid())
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we say what happened in a line
+    quiet_agent()
     hydra = HydraConfig.get()
     words = [*hydra.overrides.task, override("hydra.run.dir", Path(hydra.runtime.output_dir)), "hydra.mode=RUN"]
     here = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": uuid.uuid4().hex, "max_restarts": 0}
@@ -113,6 +113,15 @@ def start_ranks(num: int) -> None:
             raise SystemExit(failure.exitcode) from None
         name = signal.Signals(-failure.exitcode).name
         raise ChildProcessError(f"process {failed} of {num} was ended by {name}, and the others with it") from None
+
+
+def quiet_agent() -> None:
+    """We say what happened in a line. Several of the agent's loggers have a level of their own."""
+    import torch.distributed.elastic.agent.server.local_elastic_agent  # noqa: F401  (makes them)
+
+    above = "torch.distributed.elastic"
+    for name in [above, *(name for name in logging.root.manager.loggerDict if name.startswith(f"{above}."))]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def first_failure(failures: dict[int, Any]) -> tuple[int, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from experiments.command import override
-from experiments.ranks import first_failure, num_to_start
+from experiments.ranks import first_failure, num_to_start, quiet_agent
 
 PLACED = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS")
 
@@ -58,6 +59,12 @@ def test_one_task_of_slurm_starts_its_own(monkeypatch):
 def test_hydra_reads_the_very_value(value):
     (found,) = OverridesParser.create().parse_overrides([override("hydra.run.dir", value)])
     assert (found.key_or_group, found.value()) == ("hydra.run.dir", value)
+
+
+@pytest.mark.parametrize("name", ["agent.server.api", "multiprocessing.api"])
+def test_the_agent_has_no_word_of_its_own(name):
+    quiet_agent()
+    assert not logging.getLogger(f"torch.distributed.elastic.{name}").isEnabledFor(logging.ERROR)
 
 
 @pytest.mark.parametrize(
