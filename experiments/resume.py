@@ -131,19 +131,22 @@ def rewind(folder: Path) -> Path:
     """
     from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-    problem: ValueError | None = None
+    problems: list[ValueError] = []
     for path in (folder / name for name in CHECKPOINTS):
         try:
             step = _step_of(path)
         except ValueError as error:
-            problem = problem or error
+            problems.append(error)
         except FileNotFoundError:
             continue
         else:
-            rank_zero_only(_rewind)(folder, path, step, problem)
+            rank_zero_only(_rewind)(folder, path, step, next(iter(problems), None))
             return path
-    if problem is not None:
-        raise ValueError(f"{problem}; there is no other checkpoint, so start the run again")
+    if problems:
+        raise ValueError(
+            f"cannot resume {folder}: {'; '.join(map(str, problems))}; there is no other, so delete "
+            f"{(folder / CHECKPOINT).parent} and start the run again"
+        )
     raise FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
 
 

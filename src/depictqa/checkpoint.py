@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from depictqa.whole_file import why_unreadable
+
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a file beside `path`, flush it to the disk, then rename it to `path`.
@@ -92,10 +94,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     try:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except Exception as error:  # torch raises several unrelated types here: pickle, zip, runtime, EOF
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path} is no readable checkpoint ({reason[:120]}); it may be cut short or unsafe to load"
-        ) from error
+        raise ValueError(f"{path} is no readable checkpoint: {why_unreadable(path, error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a checkpoint's dictionary")
     return content

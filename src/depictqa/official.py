@@ -15,6 +15,7 @@ from PIL import Image
 
 from depictqa.prompt import PromptStyle
 from depictqa.sample import Sample, Slot, Task, Turn
+from depictqa.whole_file import why_unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -195,8 +196,7 @@ def read_delta(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a handful of types for broken archives
-        reason = " ".join(str(error).split())[:120]
-        raise ValueError(f"weights '{path}' cannot be read: {reason}; fetch the file again") from error
+        raise ValueError(f"weights '{path}' cannot be read: {why_unreadable(path, error)}; fetch them again") from error
     if not isinstance(state, dict) or "vision_proj.weight" not in state:
         raise ValueError(f"weights '{path}' hold no vision_proj.weight; give the released ckpt.pt")
     return {key.removeprefix("module."): value for key, value in state.items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from depictqa.models.config import ModelConfig
+from depictqa.whole_file import why_unreadable
 
 if TYPE_CHECKING:
     import torch
@@ -69,8 +70,9 @@ def open_pretrained(path: Path) -> DepictQA:
     try:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError) as error:
+        why = why_unreadable(folder / WEIGHTS, error)
         raise ValueError(
-            f"weights '{folder / WEIGHTS}' cannot be read: {error}; train or copy the model again"
+            f"weights '{folder / WEIGHTS}' cannot be read: {why}; train or copy the model again"
         ) from error
     model.load_saved_state_dict(state, source=f"'{folder}'")
     return model.eval()

@@ -13,6 +13,7 @@ from torch import nn
 from depictqa.image import CLIP_MEAN, CLIP_STD
 from depictqa.models.config import DTYPES, FEATURES, PATCH_INITS, VisionConfig, check_choice
 from depictqa.models.patch_init import cosine_filters
+from depictqa.whole_file import why_unreadable
 
 
 class VisionTower(nn.Module):
@@ -231,7 +232,8 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
             return dict(torch.jit.load(path, map_location="cpu").state_dict())
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a handful of types for broken archives
-        raise ValueError(f"vision weights '{path}' cannot be read: {_first_line(error)}; fetch them again") from error
+        why = why_unreadable(path, error)
+        raise ValueError(f"vision weights '{path}' cannot be read: {why}; fetch them again") from error
     state = state.get("state_dict", state)
     return {key.removeprefix("module."): value for key, value in state.items()}
 

@@ -66,9 +66,8 @@ def test_a_bug_while_saving_is_not_called_a_full_disk(tmp_path: Path) -> None:
 
 def test_code_in_a_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}, "callback": Path}, tmp_path / "unsafe.ckpt")
-    with pytest.raises(ValueError, match="no readable checkpoint") as caught:
+    with pytest.raises(ValueError, match="unsafe.ckpt is no readable checkpoint: it holds more than plain data"):
         read_checkpoint(tmp_path / "unsafe.ckpt")
-    assert "\n" not in str(caught.value)
 
 
 def test_missing_cut_short_and_strange_files(tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_missing_cut_short_and_strange_files(tmp_path: Path) -> None:
     data = (tmp_path / "whole.ckpt").read_bytes()
     for size in (0, 10, len(data) // 2):
         (tmp_path / "cut.ckpt").write_bytes(data[:size])
-        with pytest.raises(ValueError, match="no readable checkpoint"):
+        with pytest.raises(ValueError, match="cut.ckpt is no readable checkpoint: it is cut short or broken$"):
             read_checkpoint(tmp_path / "cut.ckpt")
     torch.save([1, 2], tmp_path / "list.ckpt")
     with pytest.raises(ValueError, match="holds a list"):

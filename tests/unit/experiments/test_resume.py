@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,10 +167,13 @@ def test_where_the_newest_is_broken_training_goes_on_from_the_one_before(
 
 def test_both_broken_is_one_line(run: Path) -> None:
     for name in (resume.CHECKPOINT, PREVIOUS):
-        (run / name).write_bytes(b"")
-    with pytest.raises(ValueError, match="last.ckpt is no readable checkpoint") as caught:
+        os.truncate(run / name, 99)
+    with pytest.raises(ValueError) as caught:
         resume.rewind(run)
-    assert "\n" not in str(caught.value) and (run / resume.CHECKPOINT).exists()
+    broken = [f"{run / name} is no readable checkpoint: it is cut short or broken" for name in resume.CHECKPOINTS[::2]]
+    fix = f"there is no other, so delete {run}/checkpoints and start the run again"
+    assert str(caught.value) == f"cannot resume {run}: {'; '.join(broken)}; {fix}"
+    assert (run / resume.CHECKPOINT).exists()
 
 
 def test_a_run_cut_between_two_renames_is_resumed(resumed, tmp_path):
