@@ -56,10 +56,15 @@ class CsvLogger(Logger):
             csv.DictWriter(file, self._columns).writerow(row)
 
     @rank_zero_only
-    def rewind(self, step: int) -> None:
-        """Drop the rows of `step` and later: they were logged after the checkpoint that training goes on from."""
+    def rewind(self, step: int, validates: bool = False) -> None:
+        """Drop the rows of `step` and later: they were logged after the checkpoint that training goes on from. Rows are
+        counted from 0, so the validation at `step`, which is dropped where training `validates` again, is in the one
+        before."""
         if self.path.is_file():
-            self._rewrite([row for row in self._read() if int(row[STEP] or 0) < step])
+            rows = [row for row in self._read() if int(row[STEP] or 0) < step]
+            self._rewrite(
+                [row for row in rows if not (validates and int(row[STEP] or 0) == step - 1 and _of_validation(row))]
+            )
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():
@@ -75,6 +80,10 @@ class CsvLogger(Logger):
             writer.writeheader()
             writer.writerows(rows)
         os.replace(beside, self.path)
+
+
+def _of_validation(row: Mapping[str, str]) -> bool:
+    return any(value and name.startswith("val/") for name, value in row.items())
 
 
 def wandb_mode() -> str:

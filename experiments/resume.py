@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import is_dataclass
@@ -14,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from depictqa.callbacks import LAST, NEXT, PREVIOUS
+from depictqa.callbacks import LAST, NEXT, PREVIOUS, VALIDATION_DUE
 from depictqa.whole_file import write_whole
 from experiments.jobs import LIST
 
@@ -23,7 +24,7 @@ CHECKPOINTS = tuple(f"checkpoints/{name}" for name in (LAST, NEXT, PREVIOUS))
 CHECKPOINT = CHECKPOINTS[0]
 BROKEN = "checkpoints/broken.ckpt"
 NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
-BAD_BATCHES = "bad_batches.jsonl"
+BAD_BATCHES, EXAMPLES = "bad_batches.jsonl", "examples.jsonl"
 FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs", "trainer.max_steps")
 DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 """What `trainer=NAME` chooses: a run may go on with other ones."""
@@ -124,8 +125,8 @@ def _same(typed: Any, own: Any) -> bool:
 
 
 def rewind(folder: Path) -> Path:
-    """The checkpoint that the run in `folder` goes on from. What metrics.csv and bad_batches.jsonl tell of later steps
-    is dropped: they are made again.
+    """The checkpoint that the run in `folder` goes on from. What metrics.csv, bad_batches.jsonl and examples.jsonl
+    tell of later steps is dropped: they are made again, and so is a validation that follows the checkpoint.
 
     A newest one that is broken is told of and put aside; ValueError where no other can be read.
     """
@@ -134,13 +135,13 @@ def rewind(folder: Path) -> Path:
     problems: list[ValueError] = []
     for path in (folder / name for name in CHECKPOINTS):
         try:
-            step = _step_of(path)
+            step, validates = _place_of(path)
         except ValueError as error:
             problems.append(error)
         except FileNotFoundError:
             continue
         else:
-            rank_zero_only(_rewind)(folder, path, step, next(iter(problems), None))
+            rank_zero_only(_rewind)(folder, path, step, validates, next(iter(problems), None))
             return path
     if problems:
         raise ValueError(
@@ -150,24 +151,33 @@ def rewind(folder: Path) -> Path:
     raise FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
 
 
-def _step_of(path: Path) -> int:
+def _place_of(path: Path) -> tuple[int, bool]:
+    """Steps made until then, and whether a validation follows."""
     from depictqa.checkpoint import read_checkpoint
 
     content = read_checkpoint(path)
     if missing := NEEDED - content.keys():
         raise ValueError(f"{path} is no checkpoint to train on from: it has no {', '.join(sorted(missing))}")
-    return int(content["global_step"])
+    return int(content["global_step"]), bool(content.get(VALIDATION_DUE, False))
 
 
-def _rewind(folder: Path, path: Path, step: int, problem: ValueError | None) -> None:
+def _rewind(folder: Path, path: Path, step: int, validates: bool, problem: ValueError | None) -> None:
     from experiments.loggers import CsvLogger
 
     if problem is not None:
         if (folder / CHECKPOINT).exists():
             (folder / CHECKPOINT).replace(folder / BROKEN)
         print(f"{problem}; going on from {path}, step {step}", file=sys.stderr, flush=True)
-    CsvLogger(folder / "metrics.csv").rewind(step)
-    bad = folder / BAD_BATCHES
-    if bad.is_file():
-        lines = [line for line in bad.read_text().splitlines(keepends=True) if json.loads(line)["step"] <= step]
-        write_whole(bad, "".join(lines))
+    CsvLogger(folder / "metrics.csv").rewind(step, validates)
+    for name, kept in ((BAD_BATCHES, step), (EXAMPLES, step - validates)):
+        if (folder / name).is_file():
+            lines = (folder / name).read_text(encoding="utf-8").splitlines(keepends=True)
+            write_whole(folder / name, "".join(line for line in lines if _step_of(line) <= kept))
+
+
+def _step_of(line: str) -> float:
+    """Beyond all where a kill has cut the line short."""
+    try:
+        return json.loads(line)["step"]
+    except json.JSONDecodeError:
+        return math.inf

@@ -20,7 +20,7 @@ from experiments.float8 import hold_in_float8
 from experiments.numbers import check_recompute
 from experiments.prepare import open_data, prepare
 from experiments.ranks import end_with_agent, is_further_process, num_to_start, open_strategy, start_ranks
-from experiments.resume import BAD_BATCHES, resumed_training, rewind
+from experiments.resume import BAD_BATCHES, EXAMPLES, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 
 
@@ -230,7 +230,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
         Health(folder / BAD_BATCHES, options.max_bad_steps, options.spike),
         Checkpoints(folder / "checkpoints", options.checkpoint_every),
         ProgressLine(num_steps, options.progress_every),
-        GeneratedExamples(samples, folder / "examples.jsonl", options.example_tokens),
+        GeneratedExamples(samples, folder / EXAMPLES, options.example_tokens),
     ]
     if options.early_stopping.patience is not None:
         trainer.callbacks.append(EarlyStopping(**options.early_stopping, mode="min"))

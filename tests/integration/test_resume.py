@@ -21,6 +21,7 @@ from PIL import Image
 from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
 from datamodules.templated import TemplatedDataModule
+from depictqa.callbacks import BEST
 from depictqa.callbacks.checkpoints import LAST, Checkpoints
 from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from depictqa.lightning_module import DepictQAModule
@@ -84,6 +85,7 @@ class Watch(Callback):
 def train(
     folder: Path, out: Path, resume: bool = False, kill_at: int | None = None, num_workers: int = 0, budget: int = 800,
     every: int = 3, extra: list[Callback] | None = None, packing: str = "none", ranks: int = 1, dropout: float = 0.3,
+    between: int = 3, steps: int = -1,
 ) -> tuple[dict[int, float], Any, L.Trainer]:  # fmt: skip
     language = tiny_config(folder / "tokenizer").language
     language.tuning, language.lora_rank, language.lora_dropout = "lora", 4, dropout
@@ -96,9 +98,9 @@ def train(
     watch = Watch(kill_at)
     trainer = L.Trainer(
         accelerator="cpu", max_epochs=EPOCHS, accumulate_grad_batches=data.accumulate, gradient_clip_val=1.0,
-        val_check_interval=3 * data.accumulate, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=out, plugins=[AtomicCheckpointIO()],
-        callbacks=[watch, Checkpoints(out, every), *(extra or [])], devices=ranks,
+        val_check_interval=between * data.accumulate, max_steps=steps, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=out,
+        plugins=[AtomicCheckpointIO()], callbacks=[watch, Checkpoints(out, every), *(extra or [])], devices=ranks,
         strategy="ddp" if ranks > 1 else "auto",
     )  # fmt: skip
     module = DepictQAModule(model, OptimizerConfig(lr=3e-3), data.steps_per_epoch * EPOCHS)
@@ -157,6 +159,50 @@ def test_workers_do_not_change_the_losses(folder: Path, tmp_path: Path) -> None:
     alone, _, _ = train(folder, tmp_path / "0")
     shared, _, _ = train(folder, tmp_path / "2", num_workers=2)
     assert alone == shared
+
+
+class Validations(Callback):
+    """The loss of each by its step; raises in the one at step `kill_at`, or as soon as it is `over`."""
+
+    def __init__(self, kill_at: int | None = None, over: bool = False) -> None:
+        self.losses: dict[int, float] = {}
+        self.kill_at, self.over = kill_at, over
+
+    def on_validation_batch_start(self, trainer: Any, *args: Any, **kwargs: Any) -> None:
+        if trainer.global_step == self.kill_at and not self.over:
+            raise Killed
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        self.losses[trainer.global_step] = float(trainer.callback_metrics["val/loss"])
+        if trainer.global_step == self.kill_at:
+            raise Killed
+
+
+@pytest.mark.parametrize(
+    ("options", "kill_at", "over"),
+    [
+        ({}, 3, False),
+        ({}, 6, True),  # its outcome is in no checkpoint
+        ({"between": 7}, 7, False),  # at the end of an epoch
+        ({"between": 7}, 14, False),  # at the end of the run
+        ({"steps": 10}, 10, False),  # the same, in the middle of an epoch
+        ({"budget": 400}, 3, False),
+    ],
+)
+def test_a_validation_that_was_cut_is_made_again(
+    folder: Path, tmp_path: Path, options: dict[str, Any], kill_at: int, over: bool
+) -> None:
+    whole, cut, after = Validations(), Validations(kill_at, over), Validations()
+    losses, model, trainer = train(folder, tmp_path / "whole", extra=[whole], **options)
+    before, _, _ = train(folder, tmp_path / "cut", extra=[cut], **options)
+    later, resumed, _ = train(folder, tmp_path / "cut", resume=True, extra=[after], **options)
+    assert kill_at in whole.losses and min(after.losses) == kill_at
+    assert cut.losses | after.losses == whole.losses and before | later == losses
+    assert not before.keys() & later.keys(), "no step is made twice"
+    best = [read_checkpoint(tmp_path / name / BEST)["global_step"] for name in ("whole", "cut")]
+    assert best[0] == best[1]
+    for a, b in zip(model.trained_state_dict().values(), resumed.trained_state_dict().values(), strict=True):
+        assert torch.equal(a, b)
 
 
 class Terminate(Callback):

@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from depictqa.callbacks import BEST, LAST, NEXT, PREVIOUS
+from depictqa.callbacks import BEST, LAST, NEXT, PREVIOUS, VALIDATION_DUE
 from depictqa.callbacks.reading import Reading, steps_late
 from depictqa.checkpoint import remove_parts, rotate
 from depictqa.signals import REQUEUE, STOP
@@ -27,7 +27,8 @@ class Checkpoints(Callback):
     data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters
     alone. On SIGTERM or SIGUSR1, to any of the processes, the step at hand is finished (on a GPU the next one too),
     `last.ckpt` written, and all exit with 143; in the middle of a validation at once, since the last checkpoint stands
-    right before it.
+    right before it. A run that goes on from such a checkpoint begins with that validation, whether or not the run
+    before had come to its end: what follows from it (`best.ckpt`, early stopping) is in no checkpoint before the next.
     """
 
     def __init__(self, folder: Path, every: int = 100, monitor: str = "val/loss") -> None:
@@ -36,7 +37,8 @@ class Checkpoints(Callback):
         self.monitor = monitor
         self.best_value: float | None = None
         self.best_step: int | None = None
-        self._asked_to_stop = self._stopping = False
+        self._asked_to_stop = self._stopping = self._validation_due = False
+        self._max_steps: int | None = None  # that is put back when training starts
         self._said: deque[Reading] = deque()  # of each step that was not read yet: how many processes were asked to
         self._previous_handlers: dict[int, Any] = {}
 
@@ -50,6 +52,30 @@ class Checkpoints(Callback):
             # In place of Lightning's for the time of the training: on SIGTERM it ends without a checkpoint, and under
             # SLURM it saves one of its own in the middle of a step, and requeues the job itself.
             self._previous_handlers = {which: signal.signal(which, self._ask_to_stop) for which in STOP}
+        if self._max_steps is not None:
+            trainer.fit_loop.epoch_loop.max_steps = self._max_steps
+        if self._validation_due and trainer.enable_validation:
+            self._validate(trainer)
+
+    @staticmethod
+    def _validate(trainer: L.Trainer) -> None:
+        """As Lightning does between two batches."""
+        connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop.val_loop
+        first = connector._first_loop_iter
+        trainer.validating = True
+        loop.restarting = False
+        loop.run()
+        trainer.training = True
+        connector._first_loop_iter = first
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint[VALIDATION_DUE] = self._validation_due
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._validation_due = checkpoint.get(VALIDATION_DUE, False)
+        if self._validation_due:  # at the last step too, where Lightning would not start
+            loop = trainer.fit_loop.epoch_loop
+            self._max_steps, loop.max_steps = loop.max_steps, -1
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         for which, handler in self._previous_handlers.items():
@@ -62,7 +88,8 @@ class Checkpoints(Callback):
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         self._stopping = self._stop_agreed(trainer)
-        if self._stopping or trainer.global_step % self.every == 0 or self._validation_follows(trainer, batch_idx):
+        self._validation_due = self._validation_follows(trainer, batch_idx)
+        if self._stopping or trainer.global_step % self.every == 0 or self._validation_due:
             self._save_last(trainer)
 
     def on_train_batch_start(
@@ -88,6 +115,7 @@ class Checkpoints(Callback):
             raise SystemExit(REQUEUE)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._validation_due = False
         value = trainer.callback_metrics.get(self.monitor)
         if trainer.state.fn != "fit" or value is None:
             return

@@ -223,21 +223,30 @@ def trap(kill: Kill) -> None:
         Checkpoints.on_validation_batch_end = batch_end  # type: ignore[method-assign]
 
 
-def rows(path: Path) -> dict[str, str]:
+def rows(path: Path, name: str = "train/loss") -> dict[str, str]:
     """The exact loss of each step that is logged."""
     if not path.is_file():
         return {}
     with path.open(newline="") as file:
-        return {row["step"]: row["train/loss"] for row in csv.DictReader(file) if row.get("train/loss")}
+        return {row["step"]: row[name] for row in csv.DictReader(file) if row.get(name)}
+
+
+def best_step(out: Path) -> int:
+    from depictqa.checkpoint import read_checkpoint
+
+    return read_checkpoint(out / "checkpoints" / "best.ckpt")["global_step"]
 
 
 def identical(one: Path, other: Path) -> bool:
-    """Weights, and all losses that were logged: where a kill comes between a step's checkpoint and its row, the row is
-    lost, and the weights are not."""
+    """Weights, all validations and which was the best, and all losses that were logged: where a kill comes between a
+    step's checkpoint and its row, the row is lost, and the weights are not."""
     weights = [(out / "model" / "model.safetensors") for out in (one, other)]
     losses = rows(other / "metrics.csv")
     same_losses = losses.items() <= rows(one / "metrics.csv").items() and len(losses) >= STEPS - MOST
-    return same_losses and weights[1].is_file() and weights[0].read_bytes() == weights[1].read_bytes()
+    validations = [rows(out / "metrics.csv", "val/loss") for out in (one, other)]
+    if not (same_losses and weights[1].is_file() and validations[0] == validations[1]):
+        return False
+    return best_step(one) == best_step(other) and weights[0].read_bytes() == weights[1].read_bytes()
 
 
 def make_data(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import experiments.schemas  # noqa: F401
+from depictqa.callbacks import VALIDATION_DUE
 from experiments import resume
 from experiments.loggers import CsvLogger
 
@@ -145,6 +147,23 @@ def left(run: Path) -> tuple[int, list[int]]:
 def test_training_goes_on_from_the_newest_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert resume.rewind(run) == run / resume.CHECKPOINT
     assert left(run) == (6, [4, 5, 6]) and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("due", "kept"), [(True, [4]), (False, [4, 6])])
+def test_a_validation_that_is_made_again_is_told_once(run: Path, due: bool, kept: list[int]) -> None:
+    content = torch.load(run / resume.CHECKPOINT, weights_only=True)
+    torch.save({**content, VALIDATION_DUE: due}, run / resume.CHECKPOINT)
+    log = CsvLogger(run / "metrics.csv")
+    for step in (4, 6, 7):
+        log.log_metrics({"val/loss": 1.0}, step - 1)
+    examples = [json.dumps({"step": step}) + "\n" for step in (4, 6, 7)]
+    (run / resume.EXAMPLES).write_text("".join(examples) + '{"step": ')
+    resume.rewind(run)
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) + 1 for row in rows if row["val/loss"]] == kept
+    assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(6))
+    assert [json.loads(line)["step"] for line in (run / resume.EXAMPLES).read_text().splitlines()] == kept
 
 
 @pytest.mark.parametrize("how", ["cut short", "empty", "not a zip", "no optimizer"])
