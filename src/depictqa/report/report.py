@@ -61,11 +61,13 @@ def results_table(measured: Sequence[Measured]) -> Table:
 
 
 def confidence_plots(measured: Sequence[Measured]) -> list[Plot]:
-    """Two for each benchmark whose answers have confidences."""
+    """Two for each benchmark whose answers have confidences. A single answer makes no curve, and no plot by itself."""
     found: list[Plot] = []
     for benchmark, methods in curves(measured).items():
-        kinds = {"reliability": plots.reliability, "risk_coverage": plots.risk_over_coverage}
-        for kind, draw in kinds.items():
+        several = {name: answers for name, answers in methods.items() if len(answers[0]) > 1}
+        kinds = {"reliability": (plots.reliability, methods), "risk_coverage": (plots.risk_over_coverage, several)}
+        for kind, (draw, drawn) in kinds.items():
             title = f"{benchmark}: {kind.replace('_', ' and ')}"
-            found.append((f"{kind}_{benchmark}", title, draw(title, methods)))
+            if drawn:
+                found.append((f"{kind}_{benchmark}", title, draw(title, drawn)))
     return found

@@ -114,6 +114,13 @@ def test_confidence_and_texts_are_those_of_the_scorer(measured, made):
     assert all(png.startswith(b"\x89PNG") for *_, png in plots)
 
 
+def test_a_single_answer_has_no_curve_and_no_empty_plot(measured):
+    whole = of(measured, "comparison")
+    single, two = (replace(whole, results=whole.results[:num]) for num in (1, 2))
+    assert [name for name, *_ in confidence_plots([single])] == ["reliability_comparison"]
+    assert [name for name, *_ in confidence_plots([two])] == ["reliability_comparison", "risk_coverage_comparison"]
+
+
 def test_published_numbers_are_in_rows_of_their_own_and_only_there(made):
     known = {value for row in (*published.VOTES["bapps"], *published.TASKS, *published.REFERENCES)
              for value in row.values.values()}  # fmt: skip
