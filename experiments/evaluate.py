@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_method
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 
 import depictqa.evaluation.evaluate as evaluation
 from datamodules.sources.synthetic import SETTINGS
@@ -30,6 +31,7 @@ from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
 from experiments.console import terminating
+from experiments.jobs import point_of
 from experiments.numbers import check_numbers
 from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
@@ -47,7 +49,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     if cfg.evaluation.results is not None:
         scores = score_folder(Path(cfg.evaluation.results))
-        metrics = _report(scores, cfg)
+        metrics = _report(scores, cfg, folder)
         _save_config(cfg, folder)
     else:
         if cfg.resume is not None:
@@ -73,7 +75,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def evaluate(answerers: Sequence[Answerer], cfg: DictConfig, folder: Path, resume: bool = False) -> dict[str, float]:
     """Flat metrics, `test/<benchmark>/<metric>`; results go to `folder`/results, a table to the console."""
     runner = Runner(folder / RESULTS, cfg.evaluation.batch_size, _progress(), resume)
-    return _report(evaluation.evaluate(open_benchmarks(cfg), answerers, runner), cfg)
+    return _report(evaluation.evaluate(open_benchmarks(cfg), answerers, runner), cfg, folder)
 
 
 def open_benchmarks(cfg: DictConfig) -> list[Benchmark]:
@@ -139,11 +141,12 @@ def _save_config(cfg: DictConfig, folder: Path) -> None:
     write_whole(folder / "config.yaml", OmegaConf.to_yaml(saved, resolve=True))
 
 
-def _report(scores: Scores, cfg: DictConfig) -> dict[str, float]:
+def _report(scores: Scores, cfg: DictConfig, folder: Path) -> dict[str, float]:
     console = Console()
     if not console.is_terminal:
         console = Console(width=TABLE_WIDTH)
-    console.print(results_table(scores, title=f"{cfg.evaluation.name} ({cfg.evaluation.split})"))
+    title = ": ".join(filter(None, (f"{cfg.evaluation.name} ({cfg.evaluation.split})", point_of(folder))))
+    console.print(results_table(scores, title=escape(title)))
     for table in vote_tables(scores):
         console.print(table)
     measured = of_scores(scores)

@@ -87,6 +87,16 @@ def points(overrides: Sequence[Sequence[str]], without: Sequence[str] = ()) -> l
     ]
 
 
+def point_of(folder: Path) -> str:
+    """Of a job of a sweep: what it has that not all of the sweep's jobs have; empty for any other run's folder."""
+    folder = folder.absolute()
+    if not (folder.parent / LIST).is_file():
+        return ""
+    jobs = read_list(folder.parent)[2]
+    named = dict(zip([job.folder.name for job in jobs], points([job.overrides for job in jobs]), strict=True))
+    return named.get(folder.name, "")
+
+
 def _told(job: Job) -> dict[str, Any]:
     cause = {"cause": job.cause} if job.cause else {}
     return {"state": str(job.state), **cause, "overrides": list(job.overrides)}

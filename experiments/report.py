@@ -33,8 +33,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
         measured = read_runs(folders)
         varied = points_of(folders)
         found = tables(measured, varied)
-        lines = [f"Results of {', '.join(map(str, folders))}."]
-        write_report(beside, "Report", lines, found, point_plots(measured, varied) + confidence_plots(measured))
+        told = f"Results of {', '.join(map(_named, folders))}."
+        write_report(beside, "Report", [told], found, point_plots(measured, varied) + confidence_plots(measured))
+    print(told)
     print_report(found)
     for name in (HTML, MARKDOWN, LATEX, TABLES):
         print(f"{name:13}{out / name}")
@@ -43,6 +44,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for one in measured
         for name, value in one.figures.items()
     }
+
+
+def _named(folder: Path) -> str:
+    """With its point where it is a sweep's job."""
+    from experiments.jobs import point_of
+
+    point = point_of(folder)
+    return f"{folder} ({point})" if point else str(folder)
 
 
 def points_of(folders: list[Path]) -> dict[str, str]:

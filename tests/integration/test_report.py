@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 import experiments.report
 import experiments.schemas  # noqa: F401
 from depictqa.evaluation.evaluate import score_folder
-from experiments.jobs import Job, State
+from experiments.jobs import Job, State, write_list
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -79,6 +79,16 @@ def test_an_empty_folder_leaves_nothing_behind(tmp_path):
     with pytest.raises(FileNotFoundError, match="no results"):
         experiments.report.run(composed(f"runs={tmp_path}"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_single_job_is_named_by_its_point(tmp_path, write_run, capsys):
+    jobs = [Job(tmp_path / "s" / str(number), (f"seed={number}", "logger=csv")) for number in (1, 2)]
+    write_list(tmp_path / "s", [], {}, jobs)
+    write_run(tmp_path / "s" / "2", num=4)
+    experiments.report.run(composed(f"runs={tmp_path / 's' / '2'}"))
+    told = f"Results of {tmp_path / 's' / '2'} (seed=2)."
+    assert capsys.readouterr().out.splitlines()[0] == told
+    assert told in (tmp_path / "s" / "2" / "report" / "report.html").read_text()
 
 
 def test_a_sweep_is_put_together_by_what_was_varied(tmp_path, write_run):

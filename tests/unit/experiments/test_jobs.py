@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.jobs import Job, State, points, read_job, read_list, refresh_list, write_list
+from experiments.jobs import Job, State, point_of, points, read_job, read_list, refresh_list, write_list
 
 SEEDS = (("data=a", "seed=1"), ("data=b", "seed=1"))
 
@@ -38,6 +38,11 @@ def test_a_point_is_what_not_all_have():
     jobs = [(*words, f"x={n}") for n in (1, 2) for words in SEEDS]
     assert points(jobs) == ["data=a x=1", "data=b x=1", "data=a x=2", "data=b x=2"]
     assert points(jobs, without=["x"]) == ["data=a", "data=b"] * 2
+
+
+def test_a_jobs_folder_tells_its_point(sweep, tmp_path):
+    assert [point_of(sweep / name) for name in "01"] == ["data=a", "data=b"]
+    assert point_of(sweep) == point_of(tmp_path / "elsewhere") == ""
 
 
 def test_a_folder_without_a_list_is_no_sweep(tmp_path):
