@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401  (registers the schemas that configs are checked against)
 from experiments.console import one_line_errors
+from experiments.run_folder import run_program
 from experiments.sweeps import in_sweep, run_job
 
 
@@ -18,8 +19,7 @@ from experiments.sweeps import in_sweep, run_job
 def main(cfg: DictConfig) -> float | None:
     if in_sweep():
         return run_job(cfg)
-    with one_line_errors():
-        hydra.utils.get_method(cfg.program.run)(cfg)
+    run_program(cfg)
     return None
 
 

@@ -95,6 +95,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     if cfg.data.token_budget == AUTO:
         settle(cfg, folder, trainer, model, data)
     num_steps = connect(cfg, folder, trainer, data)
+    trainer.loggers = build_loggers(cfg, folder)  # once nothing is refused any more: W&B's run begins here
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
     last, sizes = folder / "checkpoints" / LAST, BatchSizes()
@@ -169,7 +170,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
         max_steps=options.max_steps,
         gradient_clip_val=options.gradient_clip,
         log_every_n_steps=options.log_every,
-        logger=build_loggers(cfg, folder),
+        logger=False,
         default_root_dir=folder,
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,
