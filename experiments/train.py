@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import resource
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,11 @@ from omegaconf import DictConfig, OmegaConf
 from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
-from experiments.numbers import check_recompute
 from experiments.prepare import open_data, prepare
-from experiments.ranks import end_with_agent, is_further_process, num_to_start, open_strategy, start_ranks
-from experiments.resume import BAD_BATCHES, EXAMPLES, resumed_training, rewind
+from experiments.ranks import end_with_agent, is_further_process, num_to_start, start_ranks
+from experiments.resume import resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
+from experiments.trainer import accelerate, build_loggers, build_trainer, connect, quiet
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -135,109 +133,6 @@ def saved(model: Any, folder: Path, keep: str, rebuild: bool) -> Any:
     return model
 
 
-def accelerate(cfg: DictConfig, model: Any) -> None:
-    """What changes speed and memory alone: compiled layers, and activations that are not kept."""
-    options = cfg.trainer
-    if options.compile:
-        if OmegaConf.is_dict(options.strategy) and options.strategy.get("stage") == 3:
-            raise ValueError(
-                "trainer.compile does not go with ZeRO stage 3, which acts inside the layers; "
-                "take stage 1 or 2, or trainer=fsdp2"
-            )
-        if cfg.data.packing == "none":
-            raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
-        model.language.compile_layers()
-        model.vision.compile_blocks()
-    if options.recompute is not None:
-        check_recompute(options.recompute)
-        model.language.recompute(options.recompute)
-
-
-def build_trainer(cfg: DictConfig, folder: Path) -> Any:
-    """Lightning's trainer without its own checkpoints, bars and summaries."""
-    import lightning as L
-
-    from depictqa.checkpoint import AtomicCheckpointIO
-
-    options = cfg.trainer
-    trainer = L.Trainer(
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=open_strategy(options.strategy),
-        precision=precision(options.precision, options.accelerator),
-        max_epochs=options.max_epochs,
-        max_steps=options.max_steps,
-        gradient_clip_val=options.gradient_clip,
-        log_every_n_steps=options.log_every,
-        logger=False,
-        default_root_dir=folder,
-        plugins=[AtomicCheckpointIO()],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
-    # With several processes Lightning asks in each micro-batch whether the first was signalled, and waits for the
-    # device to hear it; ours agree by callbacks.checkpoints.
-    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
-    return trainer
-
-
-def precision(choice: str, accelerator: str) -> Any:
-    """`choice`, or for "auto" bf16 where a GPU will be used that has it."""
-    if choice != "auto":
-        return choice
-    import torch
-
-    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
-
-
-def build_loggers(cfg: DictConfig, folder: Path) -> list[Any]:
-    """metrics.csv first, then W&B where it is wanted."""
-    from experiments.loggers import CsvLogger, wandb_logger
-
-    loggers: list[Any] = [CsvLogger(folder / "metrics.csv")]
-    if cfg.logger.wandb:
-        config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-        online = wandb_logger(folder, cfg.logger.project, f"{cfg.name}/{folder.name}", cfg.logger.group, config)
-        loggers += [online] if online else []
-    return loggers
-
-
-def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
-    """Fits the trainer to the data's plan and adds the callbacks. Returns the number of optimiser steps."""
-    from lightning.pytorch.callbacks import EarlyStopping
-
-    from depictqa.callbacks.checkpoints import Checkpoints
-    from depictqa.callbacks.health import Health
-    from depictqa.callbacks.peers import Peers
-    from depictqa.callbacks.progress import ProgressLine
-    from experiments.examples import GeneratedExamples, spread
-
-    options = cfg.trainer
-    data.setup("fit", world_size=trainer.world_size, rank=trainer.global_rank)
-    num_steps = data.steps_per_epoch * options.max_epochs
-    if options.max_steps > 0:
-        num_steps = min(num_steps, options.max_steps)
-    trainer.accumulate_grad_batches = data.accumulate
-    steps_between = max(1, data.steps_per_epoch // max(1, options.validations_per_epoch))
-    trainer.val_check_interval = steps_between * data.accumulate
-    samples = spread(data.samples("val"), options.num_examples)
-    trainer.callbacks += [
-        Peers(f"; go on with resume={folder}"),
-        Health(folder / BAD_BATCHES, options.max_bad_steps, options.spike),
-        Checkpoints(folder / "checkpoints", options.checkpoint_every),
-        ProgressLine(num_steps, options.progress_every),
-        GeneratedExamples(samples, folder / EXAMPLES, options.example_tokens),
-    ]
-    if options.early_stopping.patience is not None:
-        trainer.callbacks.append(EarlyStopping(**options.early_stopping, mode="min"))
-    return num_steps
-
-
 def peak_memory() -> dict[str, float]:
     """Of this process, and of its GPU if it has one, in GB (1e9 bytes)."""
     import torch
@@ -247,17 +142,6 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         memory["peak_gpu_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
     return memory
-
-
-def quiet() -> None:
-    """Leaves the console to our own lines; warnings of one's own making still show."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    warnings.filterwarnings("ignore", message=".*on epoch level in distributed setting.*")  # ours are gathered
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401
 from depictqa.testing import tiny_model
-from experiments.train import accelerate, build_trainer, open_strategy
+from experiments.ranks import open_strategy
+from experiments.trainer import accelerate, build_trainer
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
