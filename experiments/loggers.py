@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-STEP = "step"
+STEP, EPOCH = "step", "epoch"
 
 
 class CsvLogger(Logger):
@@ -65,6 +65,13 @@ class CsvLogger(Logger):
             self._rewrite(
                 [row for row in rows if not (validates and int(row[STEP] or 0) == step - 1 and _of_validation(row))]
             )
+
+    def last(self) -> dict[str, float]:
+        """The newest value of each metric."""
+        values: dict[str, float] = {}
+        for row in self._read():
+            values |= {name: float(value) for name, value in row.items() if value and name not in (STEP, EPOCH)}
+        return values
 
     def _read(self) -> list[dict[str, str]]:
         if not self.path.is_file():

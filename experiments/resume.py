@@ -25,13 +25,11 @@ CHECKPOINT = CHECKPOINTS[0]
 BROKEN = "checkpoints/broken.ckpt"
 NEEDED = {"epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "loops"}
 BAD_BATCHES, EXAMPLES = "bad_batches.jsonl", "examples.jsonl"
-FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs", "trainer.max_steps")
 DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 """What `trainer=NAME` chooses: a run may go on with other ones."""
-
-
+FIXED = ("data", "model", "scale", "seed", "photos", "trainer.max_epochs", "trainer.max_steps")
+"""What a training cannot change, and what a resumed evaluation cannot, so that its results belong together:"""
 ASKED = ("data", "model", "scale", "seed", "photos", "checkpoint", "model_under_test", "evaluation", "source", "raw")
-"""What results depend on, so that those of a resumed evaluation belong together."""
 
 
 def resumed_training(cfg: DictConfig, folder: Path) -> DictConfig:
@@ -64,13 +62,15 @@ def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequenc
     """
     saved = _completed(_configuration(folder, needed), cfg)
     hydra = HydraConfig.get()
+    overrides = OverridesParser.create().parse_overrides(list(hydra.overrides.task))
+    for key in dict.fromkeys(override.key_or_group for override in overrides):
+        if key in fixed and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
+            raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
     if any(override.startswith("trainer=") for override in hydra.overrides.task):
         for name in DEVICES:
             saved.trainer[name] = cfg.trainer[name]
-    for override in OverridesParser.create().parse_overrides(list(hydra.overrides.task)):
+    for override in overrides:
         key, value = override.key_or_group, override.value()
-        if key in fixed and not _same(OmegaConf.select(cfg, key), OmegaConf.select(saved, key)):
-            raise ValueError(f"the run in {folder} has another {key}; leave {key}= out, or start a new run with it")
         if (key, value) == ("data.token_budget", "auto"):
             continue  # the run has one, which was found when it began
         several = isinstance(value, list) and isinstance(OmegaConf.select(saved, key), DictConfig)  # baseline=[a,b]
@@ -78,6 +78,12 @@ def resumed(cfg: DictConfig, folder: Path, needed: Sequence[str], fixed: Sequenc
             OmegaConf.update(saved, key, value, force_add=False)
     saved.resume = cfg.resume
     return saved
+
+
+def is_same_run(cfg: DictConfig, folder: Path) -> bool:
+    """Whether the run in `folder` was started, or gone on with, with this very configuration."""
+    own, typed = (OmegaConf.to_container(one, resolve=True) for one in (_configuration(folder, ("config.yaml",)), cfg))
+    return {**own, "resume": None} == {**typed, "resume": None}  # type: ignore[dict-item]
 
 
 def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
@@ -104,7 +110,8 @@ def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
 def _completed(own: DictConfig, cfg: DictConfig) -> DictConfig:
     """Options that are newer than the run have their schema's defaults, or this command's values where it has none."""
     schema = OmegaConf.get_type(cfg)
-    if not is_dataclass(schema):  # a mapping whose keys are the user's
+    another = own.get("_target_") != cfg.get("_target_")  # another choice than this command's, which says nothing of it
+    if another or not is_dataclass(schema):  # or a mapping whose keys are the user's
         return own
     defaults = OmegaConf.structured(schema)
     for key in defaults:

@@ -17,7 +17,7 @@ from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
 from experiments.ranks import end_with_agent, is_further_process, num_to_start, start_ranks
-from experiments.resume import resumed_training, rewind
+from experiments.resume import is_same_run, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 from experiments.trainer import accelerate, build_loggers, build_trainer, connect, quiet
 
@@ -39,17 +39,19 @@ def _run(cfg: DictConfig) -> dict[str, float]:
     if (num_ranks := num_to_start(cfg.trainer)) > 1:
         start_ranks(num_ranks)
         return json.loads((folder / "metrics.json").read_text())
-    if not is_further_process():
-        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    goes_on = cfg.resume is not None and is_same_run(cfg, folder)
+    if cfg.resume is None:
+        write_config(cfg, folder)
     start = time.perf_counter()
-    model, metrics = train(cfg, folder)
+    model, metrics, stepped = train(cfg, folder)
     if is_further_process():
         return metrics  # one process evaluates
     from experiments.answerers import open_baselines, our_answerer
     from experiments.evaluate import evaluate, exit_if_unread
     from experiments.loggers import close_wandb
 
-    metrics |= evaluate([our_answerer(model, cfg), *open_baselines(cfg)], cfg, folder)
+    answerers = [our_answerer(model, cfg), *open_baselines(cfg)]
+    metrics |= evaluate(answerers, cfg, folder, resume=goes_on and not stepped)
     metrics |= {"seconds": time.perf_counter() - start, **peak_memory()}
     write_text(folder / "metrics.json", json.dumps(metrics, indent=2, sort_keys=True) + "\n")
     close_wandb(metrics)
@@ -60,8 +62,9 @@ def _run(cfg: DictConfig) -> dict[str, float]:
     return metrics
 
 
-def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
-    """The trained model, also in `folder`/model, and how the training went."""
+def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float], bool]:
+    """The trained model, also in `folder`/model, how the training went, and whether it made a step: a run that is
+    resumed may have made all of them before."""
     import lightning as L
     import torch
 
@@ -71,6 +74,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     from depictqa.models.config import ModelConfig
     from depictqa.models.depictqa import DepictQA
     from depictqa.optim import OptimizerConfig
+    from experiments.loggers import CsvLogger
 
     quiet()
     if cfg.trainer.threads:
@@ -93,7 +97,8 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
     if cfg.data.token_budget == AUTO:
         settle(cfg, folder, trainer, model, data)
     num_steps = connect(cfg, folder, trainer, data)
-    trainer.loggers = build_loggers(cfg, folder)  # once nothing is refused any more: W&B's run begins here
+    write_config(cfg, folder)  # of a run that goes on, once nothing is refused any more
+    trainer.loggers = build_loggers(cfg, folder)  # then, too, W&B's run begins
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
     last, sizes = folder / "checkpoints" / LAST, BatchSizes()
@@ -111,7 +116,11 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float]]:
         rebuild = getattr(trainer.strategy, "rebuilds", False) or cfg.trainer.float8.enabled
         model = saved(model, folder, cfg.trainer.keep, rebuild).to(trainer.strategy.root_device)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()} | cost
-    return model, metrics | {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
+    stepped = sizes.fitted > 0
+    if not stepped:
+        metrics = CsvLogger(folder / "metrics.csv").last() | metrics
+    metrics |= {"train/steps": trainer.global_step, "train/seconds": time.perf_counter() - start}
+    return model, metrics, stepped
 
 
 def saved(model: Any, folder: Path, keep: str, rebuild: bool) -> Any:
@@ -142,6 +151,11 @@ def peak_memory() -> dict[str, float]:
     if torch.cuda.is_available():
         memory["peak_gpu_memory_gb"] = torch.cuda.max_memory_allocated() / 1e9
     return memory
+
+
+def write_config(cfg: DictConfig, folder: Path) -> None:
+    if not is_further_process():
+        write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def write_text(path: Path, text: str) -> None:

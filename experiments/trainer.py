@@ -58,9 +58,8 @@ def precision(choice: str, accelerator: str) -> Any:
 
 def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     """Fits the trainer to the data's plan and adds the callbacks. Returns the number of optimiser steps."""
-    from lightning.pytorch.callbacks import EarlyStopping
-
     from depictqa.callbacks.checkpoints import Checkpoints
+    from depictqa.callbacks.early_stopping import EarlyStopping
     from depictqa.callbacks.health import Health
     from depictqa.callbacks.peers import Peers
     from depictqa.callbacks.progress import ProgressLine

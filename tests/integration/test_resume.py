@@ -23,6 +23,7 @@ from datamodules.shards import ShardWriter
 from datamodules.templated import TemplatedDataModule
 from depictqa.callbacks import BEST
 from depictqa.callbacks.checkpoints import LAST, Checkpoints
+from depictqa.callbacks.early_stopping import EarlyStopping
 from depictqa.checkpoint import AtomicCheckpointIO, read_checkpoint
 from depictqa.lightning_module import DepictQAModule
 from depictqa.optim import OptimizerConfig
@@ -203,6 +204,27 @@ def test_a_validation_that_was_cut_is_made_again(
     assert best[0] == best[1]
     for a, b in zip(model.trained_state_dict().values(), resumed.trained_state_dict().values(), strict=True):
         assert torch.equal(a, b)
+
+
+class Worse(Callback):
+    """No validation is better than the one before."""
+
+    def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        pl_module.log("worse", float(trainer.global_step))
+
+
+def test_a_run_that_stopped_early_stays_stopped_unless_it_has_more_patience(folder: Path, tmp_path: Path) -> None:
+    def stopping(patience: int) -> list[Callback]:
+        return [Worse(), EarlyStopping("worse", patience=patience)]
+
+    losses, model, _ = train(folder, tmp_path, extra=stopping(1))
+    assert len(losses) == 6, "it stopped at the second validation"
+    again, resumed, _ = train(folder, tmp_path, resume=True, extra=stopping(1))
+    assert again == {}
+    for a, b in zip(model.trained_state_dict().values(), resumed.trained_state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    more, _, _ = train(folder, tmp_path, resume=True, extra=stopping(2))
+    assert min(more) == 6 and len(more) == 3
 
 
 class Terminate(Callback):

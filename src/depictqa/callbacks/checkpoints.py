@@ -111,7 +111,7 @@ class Checkpoints(Callback):
         return trainer.val_check_batch is not None and (batch_idx + 1) % int(trainer.val_check_batch) == 0
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        if trainer.state.fn == "fit" and self._asked_to_stop:
+        if trainer.state.fn == "fit" and (self._asked_to_stop or self._stopping):
             raise SystemExit(REQUEUE)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -70,10 +70,12 @@ NEWER = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("choice", ["data=full_mix", "data=templated"])
 @pytest.mark.parametrize("program", ["train", "evaluate"])
-def test_options_that_are_newer_than_the_run_have_their_defaults(tmp_path, monkeypatch, program):
+def test_options_that_are_newer_than_the_run_have_their_defaults(tmp_path, monkeypatch, program, choice):
+    words = ["scale=paper", f"program={program}", choice, "baseline=[]", "trainer.checkpoint_every=7"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        saved = compose("run", ["scale=paper", f"program={program}", "baseline=[]", "trainer.checkpoint_every=7"])
+        saved = compose("run", words)
         cfg = compose("run", [f"program={program}", f"resume={tmp_path}", "trainer.log_every=3"])
     whole = OmegaConf.to_container(saved, resolve=True)
     older = OmegaConf.create(whole)
@@ -104,6 +106,17 @@ def test_what_others_were_derived_from_cannot_change(resumed, word, typed):
     with pytest.raises(ValueError, match=f"has another {word.split('=')[0]}; leave"):
         resumed(word, **typed)
     resumed(f"seed={SAVED['seed']}")  # said again, and the same
+
+
+def test_of_a_key_that_is_typed_twice_the_last_word_counts(resumed):
+    trainer = {**SAVED["trainer"], "max_epochs": 1}
+    assert resumed("trainer.max_epochs=2", "trainer.max_epochs=1", trainer=trainer).trainer.max_epochs == 1
+
+
+def test_a_run_is_the_same_but_for_being_resumed(tmp_path):
+    OmegaConf.save({**SAVED, "resume": "a"}, tmp_path / "config.yaml")
+    assert resume.is_same_run(OmegaConf.create({**SAVED, "resume": "b"}), tmp_path)
+    assert not resume.is_same_run(OmegaConf.create({**SAVED, "evaluation": {"limit": 2}}), tmp_path)
 
 
 def test_an_evaluation_goes_on_with_further_baselines_and_nothing_else_changed(resumed):
