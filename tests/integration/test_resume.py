@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -330,6 +332,26 @@ def test_a_killed_command_is_resumed(
     assert len(expected) == 14
     assert losses_in(cut / "metrics.csv") == expected
     assert (cut / "model" / "model.safetensors").read_bytes() == (unbroken / "model" / "model.safetensors").read_bytes()
+
+
+def test_a_run_that_was_cut_in_its_evaluation_keeps_what_it_had(unbroken: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(unbroken, cut)
+    (cut / "metrics.json").unlink()
+    (cut / "results" / "loss.jsonl").unlink()
+    config = (cut / "config.yaml").read_text()
+    resume = [sys.executable, str(ROOT / "run.py"), f"resume={cut}"]
+    refused = subprocess.run([*resume, "trainer.spike=-1"], capture_output=True, text=True, cwd=tmp_path)
+    assert refused.returncode == 1 and (cut / "config.yaml").read_text() == config
+    done = subprocess.run(resume, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "evaluated loss" in done.stdout and "evaluated comparison" not in done.stdout
+    whole, again = (json.loads((one / "metrics.json").read_text()) for one in (unbroken, cut))
+    for name in ("seconds", "train/seconds", "peak_memory_gb", "train/tokens_per_second"):
+        del whole[name], again[name]
+    assert again == whole
+    other = subprocess.run([*resume, "evaluation.max_new_tokens=2"], capture_output=True, text=True, cwd=tmp_path)
+    assert other.returncode == 0 and "evaluated comparison" in other.stdout
 
 
 def test_a_slurm_job_is_not_requeued_behind_the_scripts_back(folder: Path, tmp_path: Path) -> None:
