@@ -82,7 +82,10 @@ def read_runs(folders: Sequence[Path]) -> list[Measured]:
             found.append(Measured(names[folder], benchmark, model, results, score(results)))
     if not found:
         raise FileNotFoundError(f"no results in {_listed(folders)}: every file is empty; evaluate first (runs)")
-    return sorted(found, key=lambda one: (one.benchmark == "loss", one.benchmark, place(one.model), one.run))
+    order = list(names.values())
+    return sorted(
+        found, key=lambda one: (one.benchmark == "loss", one.benchmark, place(one.model), order.index(one.run))
+    )
 
 
 def counts_note(measured: Iterable[Measured]) -> str:
@@ -118,7 +121,7 @@ def result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"folder '{folder}' not found; name run folders, or one that holds some (runs)")
-        found = sorted(folder.resolve().rglob(f"{RESULTS}/*.jsonl"))
+        found = sorted(folder.resolve().rglob(f"{RESULTS}/*.jsonl"), key=_by_number)
         if not found:
             raise FileNotFoundError(f"'{folder}' has no {RESULTS}/*.jsonl at any depth; evaluate first (runs)")
         for path in found:
@@ -126,6 +129,11 @@ def result_files(folders: Sequence[Path]) -> dict[Path, list[Path]]:
                 seen.add(path)
                 files.setdefault(path.parent.parent, []).append(path)
     return files
+
+
+def _by_number(path: Path) -> list[tuple[int, str]]:
+    """A sweep's jobs as they were started: 2 before 10."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in path.parts]
 
 
 def run_names(folders: Sequence[Path]) -> dict[Path, str]:

@@ -6,7 +6,7 @@ import pytest
 
 from depictqa.evaluation.result import Result, read_results, write_results
 from depictqa.evaluation.score import FULL, NONE, score_all
-from depictqa.report.runs import counts_note, read_runs
+from depictqa.report.runs import counts_note, read_runs, run_names
 from depictqa.sample import Task
 
 ONE = Result("k", Task.COMPARISON, "comparison", "depictqa", True, "q", "p", "t", truth={"better": "a"})
@@ -30,6 +30,13 @@ def test_an_only_run_has_no_name_and_overlapping_folders_count_once(tmp_path):
     assert [(one.run, len(one.results)) for one in read_runs([tmp_path, tmp_path / "a"])] == [("", 1)]
     write_results(tmp_path / "a" / "b" / "results" / "comparison.jsonl", [RIGHT])
     assert sorted(one.run for one in read_runs([tmp_path])) == ["a", "a/b"]
+
+
+def test_jobs_of_a_sweep_stand_by_their_number(tmp_path):
+    for name in ("10", "0", "2", "b"):
+        write_results(tmp_path / name / "results" / "comparison.jsonl", [RIGHT])
+    assert [one.run for one in read_runs([tmp_path])] == ["b", "0", "2", "10"]
+    assert list(run_names([tmp_path]).values()) == ["b", "0", "2", "10"]
 
 
 def test_figures_of_a_task_whatever_else_the_benchmark_asks(tmp_path):
