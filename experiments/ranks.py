@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from experiments.command import RUN, override
+from experiments.command import again
 
 AGENT = "DEPICTQA_AGENT"
 """The variable that tells a process which one has started it."""
@@ -99,12 +99,11 @@ def start_ranks(num: int) -> None:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
     os.environ[AGENT] = str(os.getpid())
     quiet_agent()
-    hydra = HydraConfig.get()
-    words = [*hydra.overrides.task, override("hydra.run.dir", Path(hydra.runtime.output_dir)), "hydra.mode=RUN"]
+    program, *words = again(Path(HydraConfig.get().runtime.output_dir))
     here = {"rdzv_backend": "c10d", "rdzv_endpoint": "localhost:0", "run_id": uuid.uuid4().hex, "max_restarts": 0}
     sys.stdout.flush()
     try:
-        elastic_launch(LaunchConfig(1, 1, num, **here), sys.executable)(RUN, *words)  # type: ignore[arg-type]
+        elastic_launch(LaunchConfig(1, 1, num, **here), program)(*words)  # type: ignore[arg-type]
     except SignalException as stop:
         raise SystemExit(128 + stop.sigval) from None
     except ChildFailedError as error:

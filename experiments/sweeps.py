@@ -28,7 +28,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from experiments.command import RUN, override
+from experiments.command import again, override
 from experiments.console import one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
 from experiments.ranks import is_further_process
@@ -64,8 +64,7 @@ def run_job(cfg: DictConfig) -> float | None:
 
 def _run(cfg: DictConfig, folder: Path) -> None:
     hydra = HydraConfig.get()
-    command = [sys.executable, RUN, *_config_words(), *hydra.overrides.task]
-    command += [override("hydra.run.dir", folder.absolute()), "hydra.mode=RUN"]
+    command = again(folder)
     if cfg.logger.group is None:
         command.append(override("logger.group", Path(hydra.sweep.dir).name))
     if goes_on := _can_go_on(cfg, folder):
@@ -163,12 +162,6 @@ def _cause(code: int, last: list[str]) -> str:
     said = [line for line in last if line.strip()]
     errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
     return (errors or said or [f"exit code {code}"])[-1]
-
-
-def _config_words() -> list[str]:
-    """Where the command's own configuration files are, if it said so."""
-    folders = [one.path for one in HydraConfig.get().runtime.config_sources if one.provider == "command-line"]
-    return [word for folder in folders for word in ("--config-dir", folder)]
 
 
 class Sweep(Callback):
