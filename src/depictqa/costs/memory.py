@@ -16,6 +16,7 @@ from depictqa.models.depictqa import DepictQA
 ADAM_STATES = 2  # of each trained parameter, in its dtype
 ADAM_STEP = 4  # bytes of each trained tensor's count of steps
 LIVE_PARAMETERS = 10**9  # DeepSpeed's stage3_max_live_parameters by default
+TOWER, PROJECTOR = "vision tower", "projector"
 HALF, FULL = 2, 4  # bytes of bfloat16 and float32
 
 
@@ -59,8 +60,8 @@ def parts(model: DepictQA) -> list[Part]:
         group = lora if "lora_" in name else layers if ".layers." in name else rest
         group.append(parameter)
     groups: dict[str, list[torch.Tensor]] = {
-        "vision tower": list(model.vision.parameters()),
-        "projector": list(model.projector.parameters()),
+        TOWER: list(model.vision.parameters()),
+        PROJECTOR: list(model.projector.parameters()),
         "decoder layers": layers,
         "embeddings, head, last norm": rest,
         "LoRA": lora,
@@ -122,9 +123,11 @@ def memory(found: list[Part], num_layers: int, strategy: Strategy, gpus: int, co
     exchanged = gradients if gpus > 1 else 0.0
     if strategy.weights and gpus > 1:
         exchanged += _gathered(found, num_layers, strategy)
+    if strategy.weights and gpus > 1:
+        weights = _split(weights, found, strategy, gpus)
     step = cost.at(tokens)
     return Memory(
-        weights / (gpus if strategy.weights else 1),
+        weights,
         gradients / (gpus if strategy.gradients else 1),
         states / (gpus if strategy.states else 1),
         exchanged,
@@ -133,13 +136,23 @@ def memory(found: list[Part], num_layers: int, strategy: Strategy, gpus: int, co
     )
 
 
+def _split(weights: float, found: list[Part], strategy: Strategy, gpus: int) -> float:
+    """FSDP2 leaves a frozen vision tower whole. ZeRO-3 splits all, and keeps tower and projector whole beside it."""
+    by_name = {part.name: part for part in found}
+    tower = by_name[TOWER]
+    if strategy.deepspeed:
+        return weights / gpus + tower.cast_bytes + by_name[PROJECTOR].cast_bytes
+    frozen = tower.bytes - tower.trained_bytes
+    return (weights - frozen) / gpus + frozen
+
+
 def _gathered(found: list[Part], num_layers: int, strategy: Strategy) -> float:
     """Whole weights at a time: DeepSpeed's by number; FSDP2's outside of the layers, a layer in use and the next."""
     by_name = {part.name: part for part in found}
     if strategy.deepspeed:
         return HALF * min(LIVE_PARAMETERS, sum(part.parameters for part in found))
     layers = sum(by_name[name].bytes for name in ("decoder layers", "LoRA") if name in by_name)
-    outside = by_name["embeddings, head, last norm"].bytes
+    outside = by_name["embeddings, head, last norm"].bytes + by_name[PROJECTOR].bytes + by_name[TOWER].trained_bytes
     return outside + 2 * layers / num_layers
 
 

@@ -54,7 +54,8 @@ def test_tables_and_numbers_without_weights_or_data(
         named = ("weights", "gradients", "states", "exchanged", "activations", "workspace")
         assert way["total"] == pytest.approx(sum(way[name] for name in named))
     weights = {(way["strategy"], way["gpus"]): way["weights"] for way in found["memory"]}
-    assert weights["fsdp2", 4] == weights["ddp", 1] / 4
+    tower = next(part["bytes"] for part in found["parts"] if part["name"] == "vision tower")
+    assert weights["fsdp2", 4] == (weights["ddp", 1] - tower) / 4 + tower
 
 
 def test_sizes_are_those_of_the_files_that_are_there() -> None:

@@ -41,8 +41,10 @@ def test_parameters_gradients_and_states_are_exact(tokenizer_folder: Path, tunin
     assert sum(part.parameters for part in parts(model)) == sum(p.numel() for p in model.parameters())
 
 
-def test_strategies_share_out_what_they_say(tokenizer_folder: Path) -> None:
-    model = DepictQA.build(replace(tiny_config(tokenizer_folder), vision=tiny_config(tokenizer_folder).vision))
+@pytest.mark.parametrize("trainable", [False, True])
+def test_strategies_share_out_what_they_say(tokenizer_folder: Path, trainable: bool) -> None:
+    config = tiny_config(tokenizer_folder)
+    model = DepictQA.build(replace(config, vision=replace(config.vision, trainable=trainable)))
     found = {
         (name, count): memory(parts(model), 2, strategy, count, COST, 100)
         for name, strategy in STRATEGIES.items()
@@ -50,11 +52,15 @@ def test_strategies_share_out_what_they_say(tokenizer_folder: Path) -> None:
     }
     alone = found["ddp", 1]
     assert found["ddp", 8].standing == alone.standing + alone.gradients
-    assert found["fsdp2", 8].weights == alone.weights / 8 and found["fsdp2", 8].states == alone.states / 8
+    tower, projector = (sum(p.nbytes for p in part.parameters()) for part in (model.vision, model.projector))
+    frozen = 0 if trainable else tower
+    assert found["fsdp2", 8].weights == (alone.weights - frozen) / 8 + frozen, "a frozen tower is whole"
+    assert found["fsdp2", 1].weights == alone.weights and found["fsdp2", 8].states == alone.states / 8
     first, second, third = (found[f"deepspeed {stage}", 8] for stage in (1, 2, 3))
     assert first.states == second.states == third.states == found["deepspeed 1", 1].states / 8
     assert first.gradients == 8 * second.gradients == 8 * third.gradients == alone.gradients / 2
-    assert first.weights == second.weights == 8 * third.weights == alone.weights / 2
+    assert first.weights == second.weights == alone.weights / 2
+    assert third.weights == first.weights / 8 + (tower + projector) / 2, "tower and projector are whole beside a part"
     assert third.exchanged > second.exchanged, "weights are gathered"
 
 
