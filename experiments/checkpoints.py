@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from experiments.numbers import check_accelerator
+
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
-
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
-"""Of what answers; a trainer takes what Lightning knows."""
 
 
 def open_model(cfg: DictConfig) -> DepictQA:
@@ -39,16 +38,6 @@ def open_model(cfg: DictConfig) -> DepictQA:
     )
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return model.to("cuda" if gpu else "cpu").eval()
-
-
-def check_accelerator(choice: str, key: str) -> None:
-    """ValueError for a word that is none, and for a GPU where there is none."""
-    if choice not in ACCELERATORS:
-        raise ValueError(f"accelerator '{choice}' unknown; choose {', '.join(ACCELERATORS)} ({key})")
-    import torch
-
-    if choice in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise ValueError(f"{key}={choice}, but torch sees no GPU here; take cpu or auto")
 
 
 def checkpoint_path(cfg: DictConfig) -> Path:

@@ -11,7 +11,8 @@ from depictqa.models.config import check_choice
 from depictqa.sample import Task
 
 KEPT = ("last", "best")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+"""What has no GPU of CUDA answers on the CPU."""
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
 """Lightning's that go by their name; others are ours, and are chosen by `trainer=NAME`."""
@@ -37,7 +38,7 @@ def check_training(cfg: DictConfig) -> None:
     """ValueError for what no training can have."""
     options = cfg.trainer
     check_choice(options.keep, KEPT, "trainer.keep")
-    check_choice(options.accelerator, ACCELERATORS, "trainer.accelerator")
+    check_accelerator(options.accelerator, "trainer.accelerator")
     check_choice(options.precision, PRECISIONS, "trainer.precision")
     if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
         choices = f"{', '.join(STRATEGIES)}, or trainer=fsdp2, trainer=deepspeed"
@@ -54,6 +55,16 @@ def check_training(cfg: DictConfig) -> None:
         raise ValueError(f"seed is {cfg.seed}; give at least 0")
     if isinstance(options.devices, int | str) and not re.fullmatch(DEVICES, str(options.devices)):
         raise ValueError(f"trainer.devices is {options.devices}; give how many, auto, or a list such as [0,1]")
+
+
+def check_accelerator(choice: str, key: str) -> None:
+    """ValueError for a word that is none, and for a GPU where there is none."""
+    check_choice(choice, ACCELERATORS, key)
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if not {"gpu": cuda or mps, "cuda": cuda, "mps": mps}.get(choice, True):
+        raise ValueError(f"{key}={choice}, but torch sees no such GPU here; take cpu or auto")
 
 
 def check_recompute(every: int | None) -> None:

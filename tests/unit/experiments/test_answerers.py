@@ -72,10 +72,16 @@ def test_numbers_that_cannot_be_are_said_with_their_keys(word):
 
 def test_a_gpu_that_is_not_there_and_a_word_that_is_none(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"baseline\.psnr\.accelerator=gpu, but torch sees no GPU here"):
+    with pytest.raises(ValueError, match=r"baseline\.psnr\.accelerator=gpu, but torch sees no such GPU here"):
         opened("baseline=psnr", "baseline.psnr.accelerator=gpu")
-    with pytest.raises(ValueError, match="accelerator 'tpu' unknown; choose auto, cpu, gpu, cuda"):
+    with pytest.raises(ValueError, match="baseline.psnr.accelerator 'tpu' unknown; choose auto, cpu, gpu, cuda, mps"):
         opened("baseline=psnr", "baseline.psnr.accelerator=tpu")
+
+
+def test_baselines_go_with_a_trainer_on_mps(monkeypatch):
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert [one.device.type for one in opened("trainer.accelerator=mps")] == ["cpu"] * 2
 
 
 def test_a_model_under_test_names_its_own_keys():

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
 from experiments.numbers import check_numbers, check_training
+from experiments.prepare import prepare
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 WRONG = [
@@ -16,7 +17,7 @@ WRONG = [
     "trainer.log_every=0", "trainer.progress_every=-1", "trainer.num_examples=-1", "trainer.early_stopping.patience=-2",
     "trainer.threads=-1", "trainer.max_epochs=0", "trainer.max_steps=-3", "trainer.max_steps=0", "trainer.num_nodes=0",
     "trainer.optimizer.lr=nan", "trainer.optimizer.lr=-1", "trainer.devices=0", "trainer.devices=two", "seed=-1",
-    "trainer.precision=foo", "trainer.strategy=foo", "trainer.accelerator=foo",
+    "trainer.precision=foo", "trainer.strategy=foo", "trainer.accelerator=tpu",
 ]  # fmt: skip
 
 
@@ -27,10 +28,21 @@ def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
         check_training(compose("run", [word]))
 
 
+@pytest.mark.parametrize("words", [["trainer=deepspeed"], ["trainer=gpu"], ["trainer.accelerator=mps"]])
+def test_a_gpu_that_is_not_there_is_said_of_the_trainer(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("cuda", "backends.mps"):
+        monkeypatch.setattr(f"torch.{name}.is_available", lambda: False)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("run", words)
+    with pytest.raises(ValueError, match="^trainer.accelerator=(gpu|mps), but torch sees no such GPU here; take cpu"):
+        prepare(cfg)
+
+
 @pytest.mark.parametrize(
     "words", [[], ["scale=paper", "trainer=deepspeed"], ["trainer.devices=[0,1]"], ["trainer.devices='0,1'"]]
 )
-def test_what_can_be_passes(words: list[str]) -> None:
+def test_what_can_be_passes(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check_training(compose("run", words))
 
