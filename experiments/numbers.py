@@ -14,9 +14,11 @@ KEPT = ("last", "best")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 """What has no GPU of CUDA answers on the CPU."""
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true")
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true")
+ALIASES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+"""Lightning's other names of some; it warns of them."""
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 """Lightning's that go by their name; others are ours, and are chosen by `trainer=NAME`."""
-DEVICES = r"auto|-1|[1-9][0-9]*|[0-9]+(,[0-9]+)+"
+DEVICES = r"auto|-1|[1-9][0-9]*|([0-9]+,)+[0-9]*"
 LEAST = {
     "num_nodes": 1,
     "threads": 1,
@@ -39,7 +41,7 @@ def check_training(cfg: DictConfig) -> None:
     options = cfg.trainer
     check_choice(options.keep, KEPT, "trainer.keep")
     check_accelerator(options.accelerator, "trainer.accelerator")
-    check_choice(options.precision, PRECISIONS, "trainer.precision")
+    check_choice(ALIASES.get(options.precision, options.precision), PRECISIONS, "trainer.precision")
     if isinstance(options.strategy, str) and options.strategy not in STRATEGIES:
         choices = f"{', '.join(STRATEGIES)}, or trainer=fsdp2, trainer=deepspeed"
         raise ValueError(f"trainer.strategy '{options.strategy}' unknown; choose {choices}")

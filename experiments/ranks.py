@@ -53,7 +53,7 @@ def num_to_start(options: Any) -> int:
     alone = LightningEnvironment()  # SLURM's would want as many tasks as devices
     try:
         return L.Trainer(**chosen, **none, plugins=[alone]).num_devices  # type: ignore[arg-type]
-    except MisconfigurationException as error:
+    except (MisconfigurationException, TypeError) as error:  # TypeError: numbers of devices for the CPU
         raise ValueError(
             f"trainer.accelerator={options.accelerator} with trainer.devices={options.devices} is not to be had here "
             f"({str(error).rstrip('!.')}); take trainer=cpu or trainer=auto, or other devices"

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.numbers import check_recompute
+from experiments.numbers import ALIASES, check_recompute
 from experiments.ranks import open_strategy
 from experiments.resume import BAD_BATCHES, EXAMPLES
 
@@ -49,7 +49,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
 def precision(choice: str, accelerator: str) -> Any:
     """`choice`, or for "auto" bf16 where a GPU will be used that has it."""
     if choice != "auto":
-        return choice
+        return ALIASES.get(choice, choice)
     import torch
 
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()

@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_dir
 import experiments.schemas  # noqa: F401
 from experiments.numbers import check_numbers, check_training
 from experiments.prepare import prepare
+from experiments.trainer import precision
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 WRONG = [
@@ -39,12 +40,30 @@ def test_a_gpu_that_is_not_there_is_said_of_the_trainer(words: list[str], monkey
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["scale=paper", "trainer=deepspeed"], ["trainer.devices=[0,1]"], ["trainer.devices='0,1'"]]
+    "words",
+    [
+        [],
+        ["scale=paper", "trainer=deepspeed"],
+        ["trainer.devices=[0,1]"],
+        ["trainer.devices='0,1'"],
+        ["trainer.devices='0,'"],
+        ["trainer.strategy=ddp_find_unused_parameters_false"],
+    ],
 )
 def test_what_can_be_passes(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         check_training(compose("run", words))
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("32", "32-true"), ("16", "16-mixed"), ("bf16", "bf16-mixed"), ("64", "64-true")]
+)
+def test_lightnings_other_names_of_a_precision_are_known(alias: str, name: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("run", [f"trainer.precision={alias}"])
+    check_training(cfg)
+    assert precision(cfg.trainer.precision, "cpu") == name
 
 
 def test_tasks_of_an_evaluation_are_tasks() -> None:

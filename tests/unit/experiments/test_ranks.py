@@ -30,6 +30,12 @@ def test_as_many_as_devices(devices, num):
     assert num_to_start(options(devices)) == num
 
 
+@pytest.mark.parametrize("devices", ["0,", [0, 1], -1])
+def test_the_cpu_has_no_numbers_of_devices(devices):
+    with pytest.raises(ValueError, match=r"trainer.accelerator=cpu with trainer.devices=.* is not to be had here"):
+        num_to_start(options(devices))
+
+
 @pytest.mark.parametrize("placed", [{"RANK": "3", "LOCAL_RANK": "1"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "3"}])
 def test_none_where_torchrun_or_slurm_has_started_them(monkeypatch, placed):
     for name, value in placed.items():
