@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from depictqa.evaluation.answerer import MODEL, Answerer, ModelAnswerer
 from depictqa.sentence_embedding import SentenceEmbedder
-from experiments.numbers import check_accelerator
+from experiments.checks import check_accelerator
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA

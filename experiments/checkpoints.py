@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from experiments.numbers import check_accelerator
+from experiments.checks import check_accelerator
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA

@@ -30,9 +30,9 @@ from depictqa.sample import Task
 from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
+from experiments.checks import check_numbers
 from experiments.console import terminating
 from experiments.jobs import point_of
-from experiments.numbers import check_numbers
 from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.models.config import ModelConfig, check_choice
-from experiments.numbers import check_recompute
+from experiments.checks import check_recompute
 from experiments.prepare import missing_data, open_data
 from experiments.report import print_report
 

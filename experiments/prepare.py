@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.answerers import open_baselines
 from experiments.build import num_workers
+from experiments.checks import check_numbers, check_training
 from experiments.float8 import check as check_float8
-from experiments.numbers import check_numbers, check_training
 
 
 def prepare(cfg: DictConfig) -> None:

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 
 from depictqa.evaluation.benchmark import Questions
 from depictqa.evaluation.questions import write_questions
+from experiments.checks import check_numbers
 from experiments.evaluate import open_benchmarks, prepare_benchmarks
-from experiments.numbers import check_numbers
 
 
 def run(cfg: DictConfig) -> dict[str, float]:

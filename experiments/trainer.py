@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.numbers import ALIASES, check_recompute
+from experiments.checks import ALIASES
 from experiments.ranks import open_strategy
 from experiments.resume import BAD_BATCHES, EXAMPLES
 
@@ -102,17 +102,9 @@ def accelerate(cfg: DictConfig, model: Any) -> None:
     """What changes speed and memory alone: compiled layers, and activations that are not kept."""
     options = cfg.trainer
     if options.compile:
-        if OmegaConf.is_dict(options.strategy) and options.strategy.get("stage") == 3:
-            raise ValueError(
-                "trainer.compile does not go with ZeRO stage 3, which acts inside the layers; "
-                "take stage 1 or 2, or trainer=fsdp2"
-            )
-        if cfg.data.packing == "none":
-            raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
         model.language.compile_layers()
         model.vision.compile_blocks()
     if options.recompute is not None:
-        check_recompute(options.recompute)
         model.language.recompute(options.recompute)
 
 

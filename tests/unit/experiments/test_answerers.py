@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
 from experiments.answerers import open_baselines, open_others
-from experiments.numbers import check_numbers
+from experiments.checks import check_numbers
 
 CONF = Path(__file__).parents[3] / "conf"
 

@@ -37,22 +37,6 @@ def test_layers_are_compiled_and_computed_again_where_asked(tokenizer_folder: Pa
     assert all("forward" in vars(block) for block in model.vision.trunk.transformer.resblocks)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["trainer.compile=true"], "trainer.compile needs batches of few shapes; set data.packing=window, or step"),
-        (
-            ["data.packing=step", "trainer.compile=true", "trainer=deepspeed", "trainer.strategy.stage=3"],
-            "trainer.compile does not go with ZeRO stage 3",
-        ),
-        (["trainer.recompute=0"], "trainer.recompute is 0; give a whole number of at least 1, or null"),
-    ],
-)
-def test_what_cannot_be_names_the_fix(tokenizer_folder: Path, overrides: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        accelerate(composed(*overrides), tiny_model(tokenizer_folder))
-
-
 def test_lightning_asks_no_device_for_signals(tmp_path: Path) -> None:
     """By a method that is Lightning's own business: where it has another name, this is to be looked at again."""
     trainer = build_trainer(composed("logger=csv", "trainer=cpu"), tmp_path)

@@ -1,4 +1,4 @@
-"""Numbers and choices of a command that cannot be: said in one line before anything is opened."""
+"""Options of a command that cannot be: said in one line before anything is opened or written."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ LEAST = {
     "log_every": 1,
     "progress_every": 0,
     "num_examples": 0,
+    "max_bad_steps": 0,
     "example_tokens": 1,
     "early_stopping.patience": 0,
     "optimizer.weight_decay": 0,
@@ -57,6 +58,19 @@ def check_training(cfg: DictConfig) -> None:
         raise ValueError(f"seed is {cfg.seed}; give at least 0")
     if isinstance(options.devices, int | str) and not re.fullmatch(DEVICES, str(options.devices)):
         raise ValueError(f"trainer.devices is {options.devices}; give how many, auto, or a list such as [0,1]")
+    if options.spike is not None and not options.spike > 0:
+        raise ValueError(f"trainer.spike is {options.spike}; give a number of deviations over 0, or null")
+    check_recompute(options.recompute)
+    zero_stage = options.strategy.get("stage") if OmegaConf.is_dict(options.strategy) else None
+    if zero_stage is not None and options.max_bad_steps:
+        raise ValueError("trainer.max_bad_steps needs a strategy that leaves steps to the trainer; set it to 0")
+    if options.compile and zero_stage == 3:
+        raise ValueError(
+            "trainer.compile does not go with ZeRO stage 3, which acts inside the layers; "
+            "take stage 1 or 2, or trainer=fsdp2"
+        )
+    if options.compile and cfg.data.packing == "none":
+        raise ValueError("trainer.compile needs batches of few shapes; set data.packing=window, or step")
 
 
 def check_accelerator(choice: str, key: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.numbers import check_numbers, check_training
+from experiments.checks import check_numbers, check_training
 from experiments.prepare import prepare
 from experiments.trainer import precision
 
@@ -19,6 +19,7 @@ WRONG = [
     "trainer.threads=-1", "trainer.max_epochs=0", "trainer.max_steps=-3", "trainer.max_steps=0", "trainer.num_nodes=0",
     "trainer.optimizer.lr=nan", "trainer.optimizer.lr=-1", "trainer.devices=0", "trainer.devices=two", "seed=-1",
     "trainer.precision=foo", "trainer.strategy=foo", "trainer.accelerator=tpu",
+    "trainer.spike=0", "trainer.spike=nan", "trainer.max_bad_steps=-1", "trainer.recompute=0",
 ]  # fmt: skip
 
 
@@ -27,6 +28,25 @@ def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
     key, value = word.split("=")
     with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ValueError, match=f"^{key} .*{value}"):
         check_training(compose("run", [word]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.compile=true"], "trainer.compile needs batches of few shapes; set data.packing=window, or step"),
+        (
+            ["data.packing=step", "trainer.compile=true", "trainer=deepspeed", "trainer.strategy.stage=3"],
+            "trainer.compile does not go with ZeRO stage 3",
+        ),
+        (["trainer=deepspeed", "trainer.max_bad_steps=2"], "trainer.max_bad_steps needs a strategy that leaves steps"),
+    ],
+)
+def test_what_does_not_go_together_names_the_fix(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ValueError, match=message):
+        check_training(compose("run", words))
 
 
 @pytest.mark.parametrize("words", [["trainer=deepspeed"], ["trainer=gpu"], ["trainer.accelerator=mps"]])
