@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+HELLO = {"token", "rank", "name"}  # a member's first message
 CONNECT = 60.0  # seconds for which a process tries to reach the first
 
 
@@ -77,14 +78,14 @@ class Hub:
                         selector.register(line.socket, selectors.EVENT_READ, line)
                     elif not self._hear(key.data):
                         selector.unregister(key.data.socket)
+                        key.data.socket.close()
 
     def _hear(self, line: _Line) -> bool:
         """Whether there is more to come on this line."""
         messages, open_ = line.receive()
         for message in messages:
             if line.rank is None:
-                if message.get("token") != self.address.token:
-                    line.socket.close()
+                if message.keys() != HELLO or message["token"] != self.address.token:
                     return False
                 line.rank, line.name = message["rank"], message["name"]
                 with self._lock:
@@ -168,9 +169,12 @@ class _Line:
             data = b""
         *lines, self._rest = (self._rest + data).split(b"\n")
         try:
-            return [json.loads(line) for line in lines], bool(data)
-        except ValueError:  # not one of ours
+            messages = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError):  # not one of ours
             return [], False
+        if not all(isinstance(message, dict) for message in messages):
+            return [], False
+        return messages, bool(data)
 
 
 def killed(name: str) -> str:

@@ -98,9 +98,13 @@ def test_nothing_is_wrong_with_one_that_is_done_and_one_that_is_stopped(run: Any
 def test_who_does_not_know_the_token_is_not_heard(run: Any) -> None:
     hub, told, start = run
     other = start(1)
-    for words in (b'{"token": "x", "rank": 5, "name": ""}\n', b"GET / HTTP/1.1\r\n\r\n", b""):
-        with socket.create_connection(("127.0.0.1", hub.address.port)) as stranger:
+    half = json.dumps({"token": hub.address.token}).encode() + b"\n"
+    wrong = b'{"token": "x", "rank": 5, "name": ""}\n'
+    for words in (wrong, half, b"GET / HTTP/1.1\r\n\r\n", b"1\n", b"[" * 9000 + b"\n"):
+        with socket.create_connection(("127.0.0.1", hub.address.port), timeout=10) as stranger:
             stranger.sendall(words)
+            assert stranger.recv(1) == b"", "it is hung up on"
+    socket.create_connection(("127.0.0.1", hub.address.port)).close()
     with pytest.raises(queue.Empty):
         told.get(timeout=1)
     other.kill()
