@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datamodules.parts import Part
 
 DEBUG = "DEPICTQA_DEBUG"
+UNREAD_EXIT = 2
+"""The exit code where a result has an error: figures are there, but do not stand on all samples."""
 
 # Hydra prints its own errors over several lines unless it is told to let them through.
 os.environ.setdefault("HYDRA_FULL_ERROR", "1")

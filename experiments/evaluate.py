@@ -31,16 +31,13 @@ from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
 from experiments.checks import check_numbers
-from experiments.console import terminating
+from experiments.console import UNREAD_EXIT, terminating
 from experiments.jobs import point_of
 from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 
 TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
-
-UNREAD_EXIT = 2
-"""The exit code where a result has an error: figures are there, but do not stand on all samples."""
 
 
 def run(cfg: DictConfig) -> dict[str, float]:

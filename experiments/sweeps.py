@@ -29,12 +29,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from experiments.command import again, override
-from experiments.console import one_line_errors, relative, terminating
+from experiments.console import UNREAD_EXIT, one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
 from experiments.ranks import is_further_process
 from experiments.resume import CHECKPOINTS
-
-UNREAD_EXIT = 2
 
 
 def in_sweep() -> bool:
