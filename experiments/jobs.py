@@ -59,15 +59,20 @@ def write_list(sweep: Path, arguments: Sequence[str], params: dict[str, str], jo
 
 
 def read_list(sweep: Path) -> tuple[list[str], dict[str, str], list[Job]]:
-    """Arguments, params and jobs, their states as their folders tell now. FileNotFoundError where there is no list."""
+    """Arguments, params and jobs, their states as their folders tell now. FileNotFoundError where there is no list, and
+    ValueError where it is none of ours."""
     if not (sweep / LIST).is_file():
         raise FileNotFoundError(f"cannot go on with sweep '{sweep}': it has no {LIST}; give a sweep's folder (resume)")
-    saved = _read(sweep / LIST)
-    rows = {row["folder"]: row["overrides"] for row in saved["jobs"]}
+    try:
+        saved = _read(sweep / LIST)
+        arguments, params = saved["arguments"], saved["params"]
+        rows = {row["folder"]: row["overrides"] for row in saved["jobs"]}
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(f"{sweep / LIST} is no sweep's list of its jobs; give a sweep's folder (resume)") from error
     more = {path.parent.name for path in sweep.glob(f"*/{JOB}")} - set(rows)  # chosen as the sweep went
     names = [*rows, *sorted(more, key=lambda name: (len(name), name))]
     jobs = [read_job(sweep / name, rows.get(name, ())) for name in names]
-    return saved["arguments"], saved["params"], jobs
+    return arguments, params, jobs
 
 
 def refresh_list(sweep: Path) -> list[Job]:
@@ -92,7 +97,10 @@ def point_of(folder: Path) -> str:
     folder = folder.absolute()
     if not (folder.parent / LIST).is_file():
         return ""
-    jobs = read_list(folder.parent)[2]
+    try:
+        jobs = read_list(folder.parent)[2]
+    except ValueError:  # another program's file of that name
+        return ""
     named = dict(zip([job.folder.name for job in jobs], points([job.overrides for job in jobs]), strict=True))
     return named.get(folder.name, "")
 

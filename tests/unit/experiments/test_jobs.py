@@ -48,3 +48,11 @@ def test_a_jobs_folder_tells_its_point(sweep, tmp_path):
 def test_a_folder_without_a_list_is_no_sweep(tmp_path):
     with pytest.raises(FileNotFoundError, match="has no jobs.yaml"):
         read_list(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "- a", "jobs: [a]", "jobs: 3", "jobs: []", "{", "arguments: []\nparams: {}"])
+def test_another_programs_list_names_no_point_and_is_no_sweep(tmp_path, text):
+    (tmp_path / "jobs.yaml").write_text(text)
+    assert point_of(tmp_path / "0") == ""
+    with pytest.raises(ValueError, match="jobs.yaml is no sweep's list of its jobs"):
+        read_list(tmp_path)
