@@ -64,7 +64,7 @@ def composed(folder: Path, language: str, *overrides: str) -> DictConfig:
 
 
 def test_a_model_trained_with_it_is_saved_and_opened_without(folder: Path, tmp_path: Path, capsys: Any) -> None:
-    model, metrics = train(composed(folder, "llm"), tmp_path)
+    model, metrics, _ = train(composed(folder, "llm"), tmp_path)
     assert "float8: on 4 training samples the loss changes by " in capsys.readouterr().out
     assert metrics["train/steps"] == 1
     assert 0 < metrics["float8/loss_change"] < 0.01 and 0.95 < metrics["float8/cosine"] < 1
