@@ -8,7 +8,8 @@ import threading
 
 STOP = (signal.SIGTERM, signal.SIGUSR1)
 REQUEUE = 128 + signal.SIGTERM
-"""Exit code of a run that such a signal has ended: the same command with `resume=` goes on with it."""
+"""Exit code of a run that such a signal has ended: the same command goes on with it, with `resume=` where it has a
+checkpoint, and where it has none as it was."""
 
 
 def leave_to_parent(worker: int = 0) -> None:
