@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.models.config import check_choice
 from depictqa.sample import Task
 
+ONE_CHOICE = ("program", "model", "data", "trainer", "evaluation", "logger", "paths", "scale", "writer", "judge")
 KEPT = ("last", "best")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 """What has no GPU of CUDA answers on the CPU."""
@@ -35,6 +38,13 @@ LEAST = {
     "optimizer.weight_decay": 0,
 }
 """The least that a number of `trainer` may be; null is no number."""
+
+
+def check_groups(words: Sequence[str]) -> None:
+    """ValueError where a list is given for what is one thing, which Hydra would merge."""
+    for word in OverridesParser.create().parse_overrides(list(words)):
+        if word.key_or_group in ONE_CHOICE and isinstance(word.value(), list):
+            raise ValueError(f"{word.input_line}: {word.key_or_group} takes one choice and no list")
 
 
 def check_training(cfg: DictConfig) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
     ConfigCompositionException,
     HydraException,
@@ -75,6 +76,8 @@ def user_message(error: BaseException) -> str | None:
         return f"{message}; quote a value with spaces or signs twice: \"image='my photo.png'\""
     if match := re.fullmatch(r"Could not override '(.+)'\. To append to your config use .*", message):
         return f"key '{match[1]}' unknown{_nearest(match[1])}; --cfg job shows all keys"
+    if message.startswith("Config group override must be a string"):
+        return _of_no_name() or message
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         return f"{message}: {str(error.__cause__).splitlines()[0]}"
     return message
@@ -94,8 +97,20 @@ def _of_choice(error: MissingConfigException) -> str:
     """Of a config group: which it was, and what it has. Of one choice of several (`baseline=[a,b]`) Hydra does not say
     what else there is."""
     group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    options = error.options or sorted(path.stem for path in (Path(RUN).parent / "conf" / group).glob("*.yaml"))
-    return f"{group} '{choice}' unknown; choose {', '.join(options)}"
+    return f"{group} '{choice}' unknown; choose {', '.join(error.options or _options(group))}"
+
+
+def _of_no_name() -> str | None:
+    """Of a config group that is given no name (`model=null`), which Hydra does not say."""
+    for word in sys.argv[1:]:
+        group, _, choice = word.partition("=")
+        if choice and _options(group) and not isinstance(OverridesParser.create().parse_override(word).value(), str):
+            return f"{word}: choose {', '.join(_options(group))}, or leave it out"
+    return None
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (Path(RUN).parent / "conf" / group).glob("*.yaml"))
 
 
 def _nearest(key: str) -> str:

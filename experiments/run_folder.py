@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from hydra.utils import get_method
 from omegaconf import DictConfig
 
+from experiments.checks import check_groups
 from experiments.console import one_line_errors
 from experiments.ranks import is_further_process
 
@@ -33,6 +34,7 @@ class NewFolder(Callback):
 def run_program(cfg: DictConfig) -> None:
     """The one that `cfg` names."""
     with one_line_errors(), none_without_a_run():
+        check_groups(HydraConfig.get().overrides.task)
         get_method(cfg.program.run)(cfg)
 
 

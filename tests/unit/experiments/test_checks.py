@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.checks import check_numbers, check_training
+from experiments.checks import check_groups, check_numbers, check_training
 from experiments.prepare import prepare
 from experiments.trainer import precision
 
@@ -84,6 +84,14 @@ def test_lightnings_other_names_of_a_precision_are_known(alias: str, name: str) 
         cfg = compose("run", [f"trainer.precision={alias}"])
     check_training(cfg)
     assert precision(cfg.trainer.precision, "cpu") == name
+
+
+def test_one_choice_is_no_list() -> None:
+    check_groups(
+        ["baseline=[psnr,ssim]", "trainer=cpu", "trainer.devices=[0,1]", "~judge", "evaluation.tasks=[rating]"]
+    )
+    with pytest.raises(ValueError, match=r"^trainer=\[cpu,ddp\]: trainer takes one choice and no list"):
+        check_groups(["seed=1", "trainer=[cpu,ddp]"])
 
 
 def test_tasks_of_an_evaluation_are_tasks() -> None:

@@ -62,6 +62,8 @@ def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         ),
         (["model/language=foo"], "error: model/language 'foo' unknown; choose llama2_chat, llama_small, "),
         (["baseline=[psnr,foo]"], "error: baseline 'foo' unknown; choose answers, api, deepiqa, "),
+        (["seed=1", "model=null"], "error: model=null: choose paper, paper_abstractor, tiny, or leave it out\n"),
+        (["trainer=[cpu,ddp]"], "error: trainer=[cpu,ddp]: trainer takes one choice and no list\n"),
         (["trainer.max_epoch=3"], "key 'trainer.max_epoch' unknown, did you mean 'trainer.max_epochs'?; --cfg job"),
         (["trainer.max_epochs=abc"], "could not be converted to Integer"),
         (["image=my photo=1.png"], "quote a value with spaces or signs twice"),
