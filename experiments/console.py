@@ -23,7 +23,7 @@ from hydra.errors import (
 )
 from omegaconf.errors import OmegaConfBaseException
 
-from depictqa.signals import REQUEUE, STOP
+from depictqa.signals import INTERRUPTED, REQUEUE, STOP
 from experiments.command import RUN
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def one_line_errors() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:  # `run.py --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

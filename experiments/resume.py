@@ -158,6 +158,14 @@ def rewind(folder: Path) -> Path:
     raise FileNotFoundError(f"cannot resume {folder}: its checkpoints are gone")
 
 
+def check_place(checkpoint: Path, loader: Any) -> None:
+    """ValueError where the place in the data that a checkpoint tells is none of `loader`'s, whose draws are others."""
+    from depictqa.checkpoint import read_checkpoint
+
+    for place in read_checkpoint(checkpoint)["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
+        loader.load_state_dict(place)
+
+
 def _place_of(path: Path) -> tuple[int, bool]:
     """Steps made until then, and whether a validation follows."""
     from depictqa.checkpoint import read_checkpoint

@@ -12,14 +12,15 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.signals import INTERRUPTED
 from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
 from experiments.ranks import end_with_agent, is_further_process, num_to_start, start_ranks
-from experiments.resume import is_same_run, resumed_training, rewind
+from experiments.resume import check_place, is_same_run, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
-from experiments.trainer import accelerate, build_loggers, build_trainer, connect, quiet
+from experiments.trainer import accelerate, build_loggers, build_trainer, connect, quiet, what_next
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -68,7 +69,6 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float], bool]:
     import lightning as L
     import torch
 
-    from depictqa.callbacks import LAST
     from depictqa.callbacks.batch_sizes import BatchSizes
     from depictqa.lightning_module import DepictQAModule
     from depictqa.models.config import ModelConfig
@@ -97,18 +97,20 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float], bool]:
     if cfg.data.token_budget == AUTO:
         settle(cfg, folder, trainer, model, data)
     num_steps = connect(cfg, folder, trainer, data)
+    if checkpoint is not None:
+        check_place(checkpoint, data.train_dataloader())
     write_config(cfg, folder)  # of a run that goes on, once nothing is refused any more
     trainer.loggers = build_loggers(cfg, folder)  # then, too, W&B's run begins
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()
-    last, sizes = folder / "checkpoints" / LAST, BatchSizes()
+    sizes = BatchSizes()
     trainer.callbacks.append(sizes)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning ends with 1 on Ctrl-C; ours, on SIGTERM, with 143
-        if last.is_file() and trainer.is_global_zero:
-            print(f"stopped; go on with resume={folder}", file=sys.stderr, flush=True)
-        raise SystemExit(130 if trainer.interrupted and stop.code == 1 else stop.code) from None
+        if trainer.is_global_zero:
+            print(f"stopped{what_next(folder)}", file=sys.stderr, flush=True)
+        raise SystemExit(INTERRUPTED if trainer.interrupted and stop.code == 1 else stop.code) from None
     except (RuntimeError, MemoryError) as error:
         explain(error, sizes, cfg.data.token_budget)
         raise

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.checks import ALIASES
 from experiments.ranks import open_strategy
-from experiments.resume import BAD_BATCHES, EXAMPLES
+from experiments.resume import BAD_BATCHES, CHECKPOINTS, EXAMPLES
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> Any:
@@ -46,6 +46,12 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Any:
     return trainer
 
 
+def what_next(folder: Path) -> str:
+    """For a run that ends before its time."""
+    has_checkpoint = any((folder / name).is_file() for name in CHECKPOINTS)
+    return f"; go on with resume={folder}" if has_checkpoint else "; it has no checkpoint yet, so start it again"
+
+
 def precision(choice: str, accelerator: str) -> Any:
     """`choice`, or for "auto" bf16 where a GPU will be used that has it."""
     if choice != "auto":
@@ -75,7 +81,7 @@ def connect(cfg: DictConfig, folder: Path, trainer: Any, data: Any) -> int:
     trainer.val_check_interval = steps_between * data.accumulate
     samples = spread(data.samples("val"), options.num_examples)
     trainer.callbacks += [
-        Peers(f"; go on with resume={folder}"),
+        Peers(lambda: what_next(folder)),
         Health(folder / BAD_BATCHES, options.max_bad_steps, options.spike),
         Checkpoints(folder / "checkpoints", options.checkpoint_every),
         ProgressLine(num_steps, options.progress_every),
@@ -117,3 +123,4 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     warnings.filterwarnings("ignore", message=".*on epoch level in distributed setting.*")  # ours are gathered
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+    warnings.filterwarnings("ignore", message=".*returned a view tensor.*")  # of FSDP2; nobody changes it in place

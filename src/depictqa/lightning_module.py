@@ -21,6 +21,7 @@ class DepictQAModule(L.LightningModule):
 
     Its state dict holds what is trained and nothing of the frozen bases. Randomness inside a step (dropout) is a
     function of (`seed`, epoch, micro-batch, rank) alone, so a resumed run repeats it and validation cannot disturb it.
+    `step_loss` is the last step's, over this process's samples.
     """
 
     def __init__(self, model: DepictQA, optimizer: OptimizerConfig, num_steps: int, seed: int = 131) -> None:
@@ -29,7 +30,8 @@ class DepictQAModule(L.LightningModule):
         self.optimizer_config = optimizer
         self.num_steps = num_steps
         self.seed = seed
-        self._step_loss: torch.Tensor | float = 0.0
+        self.step_loss: torch.Tensor | float = float("nan")
+        self._sum: torch.Tensor | float = 0.0
         self._validation: dict[str, list[float]] = {}
 
     def configure_model(self) -> None:
@@ -58,15 +60,15 @@ class DepictQAModule(L.LightningModule):
         """Adds up a step's batches and logs their mean, and the rate, with the last of them."""
         trainer: Any = self.trainer
         accumulate = trainer.accumulate_grad_batches
-        self._step_loss = self._step_loss + loss
+        self._sum = self._sum + loss
         if (batch_idx + 1) % accumulate == 0:
+            self.step_loss, self._sum = self._sum / accumulate, 0.0
             if self.global_step + 1 == self.num_steps:
                 trainer.log_every_n_steps = 1  # the last one is always written
             if self._is_reported(self.global_step + 1):
-                self.log("train/loss", self._step_loss / accumulate, sync_dist=True)
+                self.log("train/loss", self.step_loss, sync_dist=True)
                 rate = trainer.optimizers[0].param_groups[0]["lr"]
                 self.log("train/lr", torch.tensor(rate), rank_zero_only=True)  # a number would go to the device
-            self._step_loss = 0.0
 
     def _is_reported(self, step: int) -> bool:
         """Several processes wait for each other where they log: they do so only where it is written."""

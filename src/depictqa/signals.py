@@ -7,6 +7,7 @@ import signal
 import threading
 
 STOP = (signal.SIGTERM, signal.SIGUSR1)
+INTERRUPTED = 128 + signal.SIGINT
 REQUEUE = 128 + signal.SIGTERM
 """Exit code of a run that such a signal has ended: the same command goes on with it, with `resume=` where it has a
 checkpoint, and where it has none as it was."""
@@ -15,10 +16,11 @@ checkpoint, and where it has none as it was."""
 def leave_to_parent(worker: int = 0) -> None:
     """For a worker process: only its parent ends it, whoever else sends signals to all of a job's processes.
 
-    SLURM does so, with its warning and with SIGTERM. A loader whose worker is gone raises, and a step would be lost
-    that the parent was about to finish.
+    SLURM does so, with its warning and with SIGTERM, and a terminal with Ctrl-C. A loader whose worker is gone raises,
+    and a step would be lost that the parent was about to finish.
     """
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    for which in (signal.SIGUSR1, signal.SIGINT):
+        signal.signal(which, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     threading.Thread(target=_end_with_parents_signal, daemon=True).start()
 

@@ -230,19 +230,20 @@ def test_a_run_that_stopped_early_stays_stopped_unless_it_has_more_patience(fold
 
 
 class Terminate(Callback):
-    """SIGTERM to this very process in the middle of a batch."""
+    """A signal to this very process in the middle of a batch."""
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self, at: int, how: signal.Signals) -> None:
+        self.at, self.how = at, how
 
     def on_before_zero_grad(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         if trainer.fit_loop.total_batch_idx == self.at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.how)
 
 
-def test_sigterm_ends_with_a_checkpoint_of_that_very_step(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_with_a_checkpoint_of_that_very_step(folder: Path, tmp_path: Path, how: signal.Signals) -> None:
     whole, _, _ = train(folder, tmp_path / "whole")
-    before, _, _ = train(folder, tmp_path / "cut", every=1000, extra=[Terminate(4)])
+    before, _, _ = train(folder, tmp_path / "cut", every=1000, num_workers=2, extra=[Terminate(4, how)])
     assert max(before) == 4
     assert read_checkpoint(tmp_path / "cut" / LAST)["global_step"] == 5
     after, _, _ = train(folder, tmp_path / "cut", resume=True)
@@ -341,8 +342,10 @@ def test_a_run_that_was_cut_in_its_evaluation_keeps_what_it_had(unbroken: Path, 
     (cut / "results" / "loss.jsonl").unlink()
     config = (cut / "config.yaml").read_text()
     resume = [sys.executable, str(ROOT / "run.py"), f"resume={cut}"]
-    refused = subprocess.run([*resume, "trainer.spike=-1"], capture_output=True, text=True, cwd=tmp_path)
-    assert refused.returncode == 1 and (cut / "config.yaml").read_text() == config
+    for word in ("trainer.spike=-1", "data.batch_size=2"):
+        refused = subprocess.run([*resume, word], capture_output=True, text=True, cwd=tmp_path)
+        assert refused.returncode == 1 and refused.stderr.count("\n") == 1, refused.stderr
+        assert (cut / "config.yaml").read_text() == config
     done = subprocess.run(resume, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "evaluated loss" in done.stdout and "evaluated comparison" not in done.stdout

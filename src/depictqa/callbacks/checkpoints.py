@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+import time
 from collections import deque
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning as L
 import torch
@@ -16,7 +19,9 @@ from lightning.pytorch.callbacks import Callback
 from depictqa.callbacks import BEST, LAST, NEXT, PREVIOUS, VALIDATION_DUE
 from depictqa.callbacks.reading import Reading, steps_late
 from depictqa.checkpoint import remove_parts, rotate
-from depictqa.signals import REQUEUE, STOP
+from depictqa.signals import INTERRUPTED, REQUEUE, STOP
+
+TWICE = 1.0  # seconds after which Ctrl-C is said again; a terminal and the agent may both pass it on
 
 
 class Checkpoints(Callback):
@@ -25,10 +30,14 @@ class Checkpoints(Callback):
 
     `last.ckpt` is what training needs to go on: trained parameters, optimiser, loops and the loader's place in the
     data. It is only written between optimiser steps, where no gradient is half summed. `best.ckpt` has the parameters
-    alone. On SIGTERM or SIGUSR1, to any of the processes, the step at hand is finished (on a GPU the next one too),
+    alone.
+
+    On SIGTERM or SIGUSR1, to any of the processes, the step at hand is finished (on a GPU the next one too) and
     `last.ckpt` written, and all exit with 143; in the middle of a validation at once, since the last checkpoint stands
-    right before it. A run that goes on from such a checkpoint begins with that validation, whether or not the run
-    before had come to its end: what follows from it (`best.ckpt`, early stopping) is in no checkpoint before the next.
+    right before it. So they do on Ctrl-C, with 130; said again, it ends them at once.
+
+    A run that goes on from a checkpoint before a validation begins with that validation, whether or not the run before
+    had come to its end: what follows from it (`best.ckpt`, early stopping) is in no checkpoint before the next.
     """
 
     def __init__(self, folder: Path, every: int = 100, monitor: str = "val/loss") -> None:
@@ -37,13 +46,23 @@ class Checkpoints(Callback):
         self.monitor = monitor
         self.best_value: float | None = None
         self.best_step: int | None = None
-        self._asked_to_stop = self._stopping = self._validation_due = False
+        self._asked: int | None = None  # the signal
+        self._asked_at = 0.0
+        self._stopping = self._validation_due = False
         self._max_steps: int | None = None  # that is put back when training starts
         self._said: deque[Reading] = deque()  # of each step that was not read yet: how many processes were asked to
         self._previous_handlers: dict[int, Any] = {}
 
     def _ask_to_stop(self, signum: int, frame: FrameType | None) -> None:
-        self._asked_to_stop = True
+        now = time.monotonic()
+        if signum == signal.SIGINT:
+            if self._asked is not None and now - self._asked_at > TWICE:
+                raise KeyboardInterrupt
+            os.write(sys.stderr.fileno(), b"stopping after this step; Ctrl-C again: at once\n")
+        self._asked, self._asked_at = signum, now
+
+    def _leave(self) -> NoReturn:
+        raise SystemExit(INTERRUPTED if self._asked == signal.SIGINT else REQUEUE)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -51,7 +70,9 @@ class Checkpoints(Callback):
         if threading.current_thread() is threading.main_thread():
             # In place of Lightning's for the time of the training: on SIGTERM it ends without a checkpoint, and under
             # SLURM it saves one of its own in the middle of a step, and requeues the job itself.
-            self._previous_handlers = {which: signal.signal(which, self._ask_to_stop) for which in STOP}
+            self._previous_handlers = {
+                which: signal.signal(which, self._ask_to_stop) for which in (*STOP, signal.SIGINT)
+            }
         if self._max_steps is not None:
             trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if self._validation_due and trainer.enable_validation:
@@ -96,13 +117,13 @@ class Checkpoints(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._stopping:  # here and not above, so that the finished step reaches the loggers
-            raise SystemExit(REQUEUE)
+            self._leave()
 
     def _stop_agreed(self, trainer: L.Trainer) -> bool:
         if trainer.world_size == 1:
-            return self._asked_to_stop
+            return self._asked is not None
         device = trainer.strategy.root_device
-        asked = torch.full((1,), float(self._asked_to_stop), device=device)
+        asked = torch.full((1,), float(self._asked is not None), device=device)
         self._said.append(Reading(trainer.strategy.reduce(asked, reduce_op="sum")))  # type: ignore[arg-type]
         return len(self._said) > steps_late(device) and any(self._said.popleft().numbers())
 
@@ -111,8 +132,8 @@ class Checkpoints(Callback):
         return trainer.val_check_batch is not None and (batch_idx + 1) % int(trainer.val_check_batch) == 0
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        if trainer.state.fn == "fit" and (self._asked_to_stop or self._stopping):
-            raise SystemExit(REQUEUE)
+        if trainer.state.fn == "fit" and (self._asked is not None or self._stopping):
+            self._leave()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._validation_due = False
@@ -126,7 +147,7 @@ class Checkpoints(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._save_last(trainer)
         if self._stopping:
-            raise SystemExit(REQUEUE)
+            self._leave()
 
     def _save_last(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.folder / NEXT, weights_only=False)

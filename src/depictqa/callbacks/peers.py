@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -19,10 +20,10 @@ NEWS = 3.0  # seconds in which the cause of an error between processes is heard 
 
 class Peers(Callback):
     """Where a process of a run of several is gone, or ends alone with an error, the others say why and end too: with
-    exit code 1, or with its own where it was asked to stop. `hint` is what the user may do. Stands before other
-    callbacks, which may be waiting for a process that is gone."""
+    exit code 1, or with its own where it was asked to stop. `hint` tells then what the user may do. Stands before
+    other callbacks, which may be waiting for a process that is gone."""
 
-    def __init__(self, hint: str = "") -> None:
+    def __init__(self, hint: Callable[[], str] = str) -> None:
         self.hint = hint
         self._end: Hub | Member | None = None
 
@@ -58,5 +59,5 @@ class Peers(Callback):
         if fault.said:
             time.sleep(GRACE)
         if self._rank == 0 or fault.rank == 0:
-            print(f"error: {fault.why}; all others end too{self.hint}", file=sys.stderr, flush=True)
+            print(f"error: {fault.why}; all others end too{self.hint()}", file=sys.stderr, flush=True)
         os._exit(fault.code)

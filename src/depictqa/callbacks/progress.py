@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 class ProgressLine(Callback):
     """Loss, tokens a second and the time left: a bar on a terminal, elsewhere a line every `seconds`.
 
-    The loss is read from the device only when it is shown. Tokens count padding: what the device computes on.
+    The loss is that of the first process's samples, and read from the device only when it is shown. Tokens
+    count padding: what the device computes on.
     """
 
     def __init__(self, num_steps: int, seconds: float = 10.0, console: Console | None = None) -> None:
@@ -39,9 +40,7 @@ class ProgressLine(Callback):
             self._task = self._bar.add_task("", total=self.num_steps, completed=trainer.global_step)
             self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self._tokens += batch.num_tokens * trainer.world_size
         now = time.perf_counter()
         done = trainer.global_step >= self.num_steps
@@ -52,8 +51,7 @@ class ProgressLine(Callback):
         pl_module.log("train/tokens_per_second", rate, rank_zero_only=True)
         if not trainer.is_global_zero or trainer.global_step == self._first_step:
             return
-        loss = float(trainer.callback_metrics.get("train/loss", float("nan")))
-        text = f"loss {loss:.4f}  {rate:,.0f} tokens/s"
+        text = f"loss {float(pl_module.step_loss):.4f}  {rate:,.0f} tokens/s"
         if self._bar:
             self._bar.update(self._task, completed=trainer.global_step, description=text)
         else:

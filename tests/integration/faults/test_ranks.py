@@ -124,6 +124,7 @@ def test_where_a_rank_is_killed_the_other_ends_and_names_it(start: Any, number: 
     said = [line for line in run.log.read_text().splitlines() if not line.startswith("step ")]
     assert said[0].startswith(f"error: rank {number} (process {pids[number]} on "), said
     assert said[0].endswith("; all others end too; go on with resume=run")
+    assert not any("loss nan" in line for line in run.log.read_text().splitlines())
     assert "Traceback" not in run.log.read_text()
     assert run.process.returncode == 1
     assert f"process {number} of 2 was ended by SIGKILL" in run.log.read_text()
