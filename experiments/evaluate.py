@@ -30,7 +30,7 @@ from depictqa.sample import Task
 from depictqa.whole_file import write_whole
 from experiments.answerers import asks_ours, open_others, our_answerer
 from experiments.checkpoints import checkpoint_path, open_model
-from experiments.checks import check_numbers
+from experiments.checks import check_evaluation
 from experiments.console import UNREAD_EXIT, terminating
 from experiments.jobs import point_of
 from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
@@ -106,7 +106,7 @@ def exit_if_unread(metrics: Mapping[str, float]) -> None:
 
 def _open(cfg: DictConfig) -> list[Answerer]:
     """What is missing is said before a large model is read; `checkpoint` becomes the model that is chosen."""
-    check_numbers(cfg)
+    check_evaluation(cfg)
     others = open_others(cfg)
     if not asks_ours(cfg):
         prepare_benchmarks(cfg)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.answerers import open_baselines
 from experiments.build import num_workers
-from experiments.checks import check_numbers, check_training
+from experiments.checks import check_evaluation, check_training
 from experiments.float8 import check as check_float8
 
 
@@ -21,7 +21,7 @@ def prepare(cfg: DictConfig) -> None:
 
     FileNotFoundError says all that is missing, and where each thing goes, in one message.
     """
-    check_numbers(cfg)
+    check_evaluation(cfg)
     check_training(cfg)
     check_float8(cfg)
     if cfg.scale.synthetic is not None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from depictqa.evaluation.benchmark import Questions
 from depictqa.evaluation.questions import write_questions
-from experiments.checks import check_numbers
+from experiments.checks import check_evaluation
 from experiments.evaluate import open_benchmarks, prepare_benchmarks
 
 
@@ -17,7 +17,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     numbers."""
     if cfg.out is None:
         raise ValueError("nowhere to write the questions; give out=DIR")
-    check_numbers(cfg)
+    check_evaluation(cfg)
     prepare_benchmarks(cfg)
     written: dict[str, float] = {}
     for benchmark in open_benchmarks(cfg):

@@ -21,14 +21,7 @@ class SentenceEmbedder:
         from transformers import AutoModel, AutoTokenizer
 
         folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(
-                f"sentence model '{folder}' has no config.json; give the folder of a sentence-transformers model, "
-                "e.g. of https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
-            )
-        pooling = _read(folder / "1_Pooling" / "config.json")
-        if not pooling.get("pooling_mode_mean_tokens", True):
-            raise ValueError(f"sentence model '{folder}' does not average its tokens; use one that does")
+        check_sentence_model(folder)
         self.max_tokens = int(_read(folder / "sentence_bert_config.json").get("max_seq_length") or 256)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModel.from_pretrained(folder).eval().to(device)
@@ -50,6 +43,17 @@ class SentenceEmbedder:
                 mean = (features * mask).sum(1) / mask.sum(1).clamp(min=1)
                 parts.append(torch.nn.functional.normalize(mean, dim=-1).cpu().numpy())
         return np.concatenate(parts) if parts else np.empty((0, 0), dtype=np.float32)
+
+
+def check_sentence_model(folder: Path) -> None:
+    """FileNotFoundError where it is not there, ValueError where it makes its vectors otherwise."""
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(
+            f"sentence model '{folder}' (evaluation.sentence_model) has no config.json; give the folder of a "
+            "sentence-transformers model, e.g. of https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
+        )
+    if not _read(folder / "1_Pooling" / "config.json").get("pooling_mode_mean_tokens", True):
+        raise ValueError(f"sentence model '{folder}' does not average its tokens; use one that does")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
 from experiments.answerers import open_baselines, open_others
-from experiments.checks import check_numbers
+from experiments.checks import check_evaluation
 
 CONF = Path(__file__).parents[3] / "conf"
 
@@ -66,8 +66,8 @@ def composed(*overrides: str):
 )
 def test_numbers_that_cannot_be_are_said_with_their_keys(word):
     with pytest.raises(ValueError, match=f"{word.split('=')[0]} is {word.split('=')[1]}; give at least 1"):
-        check_numbers(composed(word))
-    check_numbers(composed("evaluation.limit=1"))
+        check_evaluation(composed(word))
+    check_evaluation(composed("evaluation.limit=1"))
 
 
 def test_a_gpu_that_is_not_there_and_a_word_that_is_none(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 import experiments.schemas  # noqa: F401
-from experiments.checks import check_groups, check_numbers, check_training
+from experiments.checks import check_evaluation, check_groups, check_training
 from experiments.prepare import prepare
 from experiments.trainer import precision
 
@@ -20,6 +20,13 @@ WRONG = [
     "trainer.optimizer.lr=nan", "trainer.optimizer.lr=-1", "trainer.devices=0", "trainer.devices=two", "seed=-1",
     "trainer.precision=foo", "trainer.strategy=foo", "trainer.accelerator=tpu",
     "trainer.spike=0", "trainer.spike=nan", "trainer.max_bad_steps=-1", "trainer.recompute=0",
+    "seed=4294967296", "trainer.float8.samples=0", "trainer.optimizer.beta1=1", "trainer.optimizer.beta2=-0.1",
+    "trainer.optimizer.warmup=2", "trainer.optimizer.floor=-1", "trainer.optimizer.eps=nan",
+    "data.batch_size=0", "data.token_budget=0", "data.token_budget=many", "data.num_workers=-1", "data.max_skipped=2",
+    "data.pack_length=0", "data.repeats.templated=-1",
+    "model.max_text_tokens=0", "model.language.lora_rank=0", "model.language.lora_dropout=2", "model.image.patch=0",
+    "model.language.tuning=foo", "model.language.dtype=foo", "model.projector.kind=foo", "model.projector.num_heads=0",
+    "model.vision.features=foo", "model.vision.patch_init=foo", "model.vision.dtype=foo", "model.image.crop_min=1.5",
 ]  # fmt: skip
 
 
@@ -33,6 +40,12 @@ def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["scale.repeats.detailed=-1"], r"^data.repeats.detailed \(scale.repeats.detailed\) is -1; give at least 0"),
+        (
+            [f"scale.repeats.{name}=0" for name in ("templated", "detailed", "external")],
+            r"^data.repeats \(scale.repeats\) are 0 for all sources",
+        ),
+        (["data=detailed", "data.repeat=0"], "^data.repeat is 0; give at least 1"),
         (["trainer.compile=true"], "trainer.compile needs batches of few shapes; set data.packing=window, or step"),
         (
             ["data.packing=step", "trainer.compile=true", "trainer=deepspeed", "trainer.strategy.stage=3"],
@@ -64,6 +77,7 @@ def test_a_gpu_that_is_not_there_is_said_of_the_trainer(words: list[str], monkey
     [
         [],
         ["scale=paper", "trainer=deepspeed"],
+        ["data.token_budget=auto", "data=without_detailed", "seed=4294967295"],
         ["trainer.devices=[0,1]"],
         ["trainer.devices='0,1'"],
         ["trainer.devices='0,'"],
@@ -96,6 +110,32 @@ def test_one_choice_is_no_list() -> None:
 
 def test_tasks_of_an_evaluation_are_tasks() -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        check_numbers(compose("run", ["evaluation.tasks=[content,rating]"]))
+        check_evaluation(compose("run", ["evaluation.tasks=[content,rating]"]))
         with pytest.raises(ValueError, match="evaluation.tasks 'contents' unknown; choose description, comparison"):
-            check_numbers(compose("run", ["evaluation.tasks=[contents]"]))
+            check_evaluation(compose("run", ["evaluation.tasks=[contents]"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["evaluation.split=foo"], "^evaluation.split 'foo' unknown; choose train, val, test$"),
+        (["evaluation.split=all"], "^evaluation.split 'all' unknown"),
+        (
+            ["evaluation=levels", "evaluation.split=foo"],
+            "^evaluation.split 'foo' unknown; choose train, val, test, all",
+        ),
+        (
+            ["evaluation.sentence_model=/nonexistent"],
+            r"'/nonexistent' \(evaluation.sentence_model\) has no config.json",
+        ),
+    ],
+)
+def test_what_an_evaluation_cannot_have_is_said_before_it(words: list[str], message: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises((ValueError, OSError), match=message):
+        check_evaluation(compose("run", words))
+
+
+@pytest.mark.parametrize("words", [["evaluation.split=val"], ["evaluation=votes", "evaluation.split=all"]])
+def test_an_evaluation_is_of_any_split(words: list[str]) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        check_evaluation(compose("run", words))
