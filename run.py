@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 import experiments.schemas  # noqa: F401  (registers the schemas that configs are checked against)
 from experiments.console import one_line_errors
 from experiments.run_folder import run_program
-from experiments.sweeps import in_sweep, run_job
+from experiments.sweeps import in_sweep, run_job, told_when_stopped
 
 
 @hydra.main(config_path="conf", config_name="run", version_base="1.3")
@@ -24,5 +24,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
+    with told_when_stopped(), one_line_errors():
         main()

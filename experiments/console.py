@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import (
@@ -134,15 +134,21 @@ def relative(path: str | Path) -> Path:
     return Path(path).relative_to(Path.cwd()) if Path(path).is_relative_to(Path.cwd()) else Path(path)
 
 
+def hear_stop() -> dict[signal.Signals, Any]:
+    """From now on SIGTERM and SIGUSR1 raise SystemExit(143). Returns the handlers before."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(REQUEUE)
+
+    return {which: signal.signal(which, stop) for which in STOP}
+
+
 @contextmanager
 def terminating() -> Iterator[None]:
     """SIGTERM and SIGUSR1 end the block as Ctrl-C does, with exit code 143, so that what it does on its way out is
     done."""
 
-    def stop(*_: object) -> None:
-        raise SystemExit(REQUEUE)
-
-    before = {which: signal.signal(which, stop) for which in STOP}
+    before = hear_stop()
     try:
         yield
     finally:

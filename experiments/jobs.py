@@ -19,17 +19,18 @@ METRICS = "metrics.json"
 
 
 class State(StrEnum):
-    """`started` is also what a job remains that was killed together with its sweep."""
+    """`cut` is a job that was asked to stop; `started` is also what one remains that was killed with its sweep."""
 
     WAITING = "waiting"
     STARTED = "started"
     FINISHED = "finished"
+    CUT = "cut"
     FAILED = "failed"
 
 
 @dataclass(frozen=True)
 class Job:
-    """`overrides` are all of its command line; `cause` says in a line why it failed."""
+    """`overrides` are all of its command line; `cause` says in a line why it is cut or failed."""
 
     folder: Path
     overrides: tuple[str, ...]

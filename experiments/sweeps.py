@@ -28,11 +28,19 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
+from depictqa.signals import REQUEUE, STOP
 from experiments.command import again, override
-from experiments.console import UNREAD_EXIT, one_line_errors, relative, terminating
+from experiments.console import UNREAD_EXIT, hear_stop, one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
 from experiments.ranks import is_further_process
 from experiments.resume import CHECKPOINTS
+
+INTERRUPTED = 128 + signal.SIGINT
+ASKED_TO_STOP = (REQUEUE, INTERRUPTED, *(-which for which in (*STOP, signal.SIGINT)))
+"""Exit codes of a process that has ended for such a signal, in order or before it could."""
+
+_runs: list[Path] = []
+"""The sweep that this process runs, from its list's first writing to its end."""
 
 
 def in_sweep() -> bool:
@@ -77,9 +85,9 @@ def _run(cfg: DictConfig, folder: Path) -> None:
             return
         if not goes_on and (folder / JOB).is_file():
             _clear(folder)
-        job = Job(folder, tuple(hydra.overrides.task), State.FAILED, "stopped")
-        _tell_state(replace(job, state=State.STARTED, cause="runs, or was killed with its sweep"))
+        job = Job(folder, tuple(hydra.overrides.task), State.CUT, "stopped")
         try:
+            _tell_state(replace(job, state=State.STARTED, cause="runs, or was killed with its sweep"))
             job = _ended(job, *_follow(command, log))
         finally:
             _tell_state(job)
@@ -108,7 +116,9 @@ def _ended(job: Job, code: int, last: list[str]) -> Job:
         return replace(job, state=State.FINISHED, cause="")
     if code == UNREAD_EXIT and (job.folder / METRICS).is_file():
         return replace(job, state=State.FINISHED, cause="some results have an error")
-    return replace(job, cause=_cause(code, last))
+    if code in ASKED_TO_STOP:
+        return replace(job, cause="stopped")
+    return replace(job, state=State.FAILED, cause=_cause(code, last))
 
 
 def _tell_state(job: Job) -> None:
@@ -175,24 +185,39 @@ class Sweep(Callback):
                 _restore(config, Path(config.resume))
             else:
                 _begin(config, relative(Path(config.hydra.sweep.dir).absolute()))
+        _runs[:] = [relative(Path(config.hydra.sweep.dir).absolute())]
+        hear_stop()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        _runs.clear()
         with _heard():
-            _tell(Path(config.hydra.sweep.dir))
+            if _tell(Path(config.hydra.sweep.dir)):
+                raise SystemExit(1)
 
 
-def _tell(sweep: Path) -> None:
-    """What became of the jobs; SystemExit where one is not finished."""
+@contextmanager
+def told_when_stopped() -> Iterator[None]:
+    """Where a signal ends the sweep that runs in the block, what became of its jobs is told, and what runs the rest."""
+    try:
+        yield
+    except SystemExit as stop:
+        if _runs and stop.code in (REQUEUE, INTERRUPTED):
+            _tell(_runs[0])
+        raise
+
+
+def _tell(sweep: Path) -> bool:
+    """What became of the jobs. Whether any are missing."""
     jobs = refresh_list(sweep)
     missing = [job for job in jobs if job.state is not State.FINISHED]
     print(f"{len(jobs) - len(missing)} of {len(jobs)} jobs finished: {sweep / LIST}", flush=True)
     if missing:
         names = points([job.overrides for job in jobs])
         for job, name in zip(jobs, names, strict=True):
-            if job in missing:
+            if job in missing and job.state is not State.WAITING:
                 print(f"{job.state}: {job.folder} ({name}): {job.cause}", file=sys.stderr)
         print(f"to run what is missing: python run.py -m resume={sweep}", file=sys.stderr, flush=True)
-        raise SystemExit(1)
+    return bool(missing)
 
 
 @contextmanager

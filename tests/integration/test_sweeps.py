@@ -70,6 +70,26 @@ def test_a_failed_job_stops_nobody_and_is_run_again_alone(tmp_path, write_run):
     assert groups == {"s"}  # in W&B
 
 
+@pytest.mark.parametrize(("which", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_sweep_that_is_stopped_says_what_runs_the_rest(tmp_path, write_run, which, code):
+    write_run(tmp_path / "from", num=2)
+    words = ["program=evaluate", "evaluation.results=from", "seed=1,2", "hydra.sweep.dir=s"]
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "s" / "0" / "job.yaml").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(which)
+    told, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "0 of 2 jobs finished: s/jobs.yaml" in told
+    assert said.splitlines()[-2:] == [
+        "cut: s/0 (seed=1): stopped",
+        "to run what is missing: python run.py -m resume=s",
+    ]
+    assert states(tmp_path / "s") == ["cut", "waiting"]
+
+
 def test_a_job_that_still_runs_is_left_to_whoever_runs_it(tmp_path, write_run):
     write_run(tmp_path / "from", num=2)
     job = tmp_path / "s" / "0"
@@ -136,7 +156,7 @@ def test_a_cut_sweep_goes_on_at_its_checkpoint_and_starts_what_never_began(tmp_p
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 143
-    assert states(tmp_path / "s") == ["failed", "waiting"]
+    assert states(tmp_path / "s") == ["cut", "waiting"]
     assert "stopped; go on with resume=" in (tmp_path / "s" / "0" / "log.txt").read_text()
     assert 0 < read_checkpoint(checkpoint)["global_step"] < 10
 
