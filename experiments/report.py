@@ -18,7 +18,8 @@ TABLE_WIDTH = 120
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """The report on `runs` goes to `out`, by default to `report` in the first of these folders; its tables are printed.
-    Runs of sweeps are also put together by what was varied. Figures are `<run>/<benchmark>/<model>/<figure>`."""
+    Jobs of sweeps are listed first, and also put together by what was varied. Figures are
+    `<run>/<benchmark>/<model>/<figure>`."""
     folders = run_folders(cfg.runs)
     from depictqa.report.folder import HTML, LATEX, MARKDOWN, TABLES, report_folder, write_report
     from depictqa.report.point_plots import point_plots
@@ -33,9 +34,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
         measured = read_runs(folders)
         varied = points_of(folders)
         found = tables(measured, varied)
-        told = f"Results of {', '.join(map(_named, folders))}."
-        write_report(beside, "Report", [told], found, point_plots(measured, varied) + confidence_plots(measured))
-    print(told)
+        told = [f"Results of {', '.join(map(_named, folders))}.", *job_lines(folders)]
+        write_report(beside, "Report", told, found, point_plots(measured, varied) + confidence_plots(measured))
+    print("\n".join(told))
     print_report(found)
     for name in (HTML, MARKDOWN, LATEX, TABLES):
         print(f"{name:13}{out / name}")
@@ -52,6 +53,34 @@ def _named(folder: Path) -> str:
 
     point = point_of(folder)
     return f"{folder} ({point})" if point else str(folder)
+
+
+def job_lines(folders: list[Path]) -> list[str]:
+    """Of the jobs of sweeps that lie in `folders`: how tables name each, its point, and what became of it where it is
+    not finished. Nothing of an only job."""
+    from depictqa.report.runs import run_names
+    from experiments.jobs import LIST, State, points, read_list
+
+    names = run_names(folders)
+    roots = {folder.resolve() for folder in folders}
+    sweeps = {path.parent for root in roots for path in root.rglob(LIST)}
+    sweeps |= {run.parent for run in names if (run.parent / LIST).is_file()}
+    lines = []
+    for sweep in sorted(sweeps):
+        try:
+            jobs = read_list(sweep)[2]
+        except ValueError:  # another program's file of that name
+            continue
+        known = next((Path(name).parent for run, name in names.items() if run.parent == sweep), Path(sweep.name))
+        for job, point in zip(jobs, points([job.overrides for job in jobs]), strict=True):
+            if not roots & {job.folder, *job.folder.parents}:
+                continue
+            line = f"{names.get(job.folder) or known / job.folder.name}: {point or 'alike'}"
+            if job.state is not State.FINISHED:
+                figures = "not all figures yet" if job.folder in names else "no figures yet"
+                line += f"; {figures} ({': '.join(filter(None, (job.state, job.cause)))})"
+            lines.append(line)
+    return lines if len(lines) > 1 else []
 
 
 def points_of(folders: list[Path]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
@@ -91,11 +92,36 @@ def test_a_single_job_is_named_by_its_point(tmp_path, write_run, capsys):
     assert told in (tmp_path / "s" / "2" / "report" / "report.html").read_text()
 
 
+def test_a_sweeps_jobs_are_named_by_their_points_and_those_without_figures_by_their_cause(tmp_path, write_run, capsys):
+    sweep = tmp_path / "s"
+    jobs = [Job(sweep / str(number), ("data=a_b", f"seed={number}")) for number in range(4)]
+    write_list(sweep, [], {}, jobs)
+    states = [(State.FINISHED, ""), (State.FAILED, "no room"), (State.FINISHED, "")]
+    for job, (state, cause) in zip(jobs, states, strict=False):
+        replace(job, state=state, cause=cause).save()
+    write_run(sweep / "0", 0, num=4)
+    write_run(sweep / "2", 2, num=4)
+    told = [
+        "0: seed=0",
+        "1: seed=1; no figures yet (failed: no room)",
+        "2: seed=2",
+        "3: seed=3; no figures yet (waiting)",
+    ]
+    experiments.report.run(composed(f"runs={sweep}"))
+    assert capsys.readouterr().out.splitlines()[1:5] == told
+    page = (sweep / "report" / "report.html").read_text()
+    assert all(f"<p>{line}</p>" in page for line in told)
+    assert "- 2: seed=2\n" in (sweep / "report" / "report.md").read_text()
+    experiments.report.run(composed(f"runs=[{sweep / '0'},{sweep / '2'}]", f"out={tmp_path / 'two'}"))
+    assert capsys.readouterr().out.splitlines()[1:3] == ["0: seed=0", "2: seed=2"]
+
+
 def test_a_sweep_is_put_together_by_what_was_varied(tmp_path, write_run):
     for number, (data, seed) in enumerate(product(("full_mix", "templated"), (1, 2))):
         write_run(tmp_path / "s" / str(number), 10 * number, num=4)
         Job(tmp_path / "s" / str(number), (f"data={data}", "logger=csv", f"seed={seed}"), State.FINISHED).save()
     write_run(tmp_path / "s" / "other", num=4)  # a run of its own
+    (tmp_path / "jobs.yaml").write_text("another program's")
     metrics = experiments.report.run(composed(f"runs={tmp_path / 's'}"))
     with open(tmp_path / "s" / "report" / "tables" / "points.csv", newline="") as file:
         rows = {row["point"]: row for row in csv.DictReader(file)}

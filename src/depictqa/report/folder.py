@@ -57,7 +57,7 @@ def write_report(
     for (_, plot_title, png), name in zip(plots, file_names([name for name, *_ in plots]), strict=True):
         images.append((plot_title, f"{PLOTS}/{name}.png"))
         (folder / images[-1][1]).write_bytes(png)
-    _write(folder / MARKDOWN, markdown.document(title, tables, images))
+    _write(folder / MARKDOWN, markdown.document(title, lines, tables, images))
     _write(folder / LATEX, latex.document(tables))
     _write(folder / HTML, html.page(title, lines, tables, [(plot_title, png) for _, plot_title, png in plots]))
 

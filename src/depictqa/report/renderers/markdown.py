@@ -24,10 +24,11 @@ def render(table: Table) -> str:
     return f"## {escape(table.title)}\n\n" + "\n".join(lines) + (f"\n\n{notes}\n" if notes else "\n")
 
 
-def document(title: str, tables: Sequence[Table], plots: Sequence[tuple[str, str]]) -> str:
-    """`plots` are titles and paths relative to the document."""
+def document(title: str, lines: Sequence[str], tables: Sequence[Table], plots: Sequence[tuple[str, str]]) -> str:
+    """`lines` stand under the title; `plots` are titles and paths relative to the document."""
+    under = ["".join(f"- {escape(line)}\n" for line in lines)] if lines else []
     images = [f"![{escape(name)}]({path})\n" for name, path in plots]
-    return "\n".join([f"# {escape(title)}\n", *map(render, tables), *images])
+    return "\n".join([f"# {escape(title)}\n", *under, *map(render, tables), *images])
 
 
 def _row(row: Row) -> list[str]:

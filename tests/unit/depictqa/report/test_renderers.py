@@ -34,7 +34,8 @@ def test_markdown():
         "| *Theirs †* |  | published | 80.3 | fail | - |\n\n"
         f"- note {name}\n"
     )
-    assert "![a plot](plots/x.png)" in markdown.document("R", [TABLE], [("a plot", "plots/x.png")])
+    text = markdown.document("R", ["from a_b"], [TABLE], [("a plot", "plots/x.png")])
+    assert "![a plot](plots/x.png)" in text and text.startswith("# R\n\n- from a\\_b\n\n## Small\n")
 
 
 def test_latex():
