@@ -2,48 +2,87 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from depictqa.models.config import check_choice
 from experiments.answerers import open_baselines
 from experiments.build import num_workers
 from experiments.checks import check_evaluation, check_training
 from experiments.float8 import check as check_float8
+from experiments.ranks import num_to_start
+
+TELL_AFTER = 2.0
+"""Seconds of building the embedded data, after which it is told of."""
 
 
 def prepare(cfg: DictConfig) -> None:
-    """Build the embedded data where `scale.synthetic` asks for them; then check that all files of the run are there.
+    """Check that all options can be and all files of the run are there; then build the embedded data where
+    `scale.synthetic` asks for them.
 
     FileNotFoundError says all that is missing, and where each thing goes, in one message.
     """
     check_evaluation(cfg)
     check_training(cfg)
     check_float8(cfg)
+    check_monitor(cfg)
+    num_to_start(cfg.trainer)
+    coming = embedded(cfg)
+    missing = [*missing_weights(cfg, coming), *missing_data(cfg, coming), *missing_benchmark(cfg, coming)]
+    if missing:
+        raise FileNotFoundError(f"the run needs what is not here: {'; '.join(missing)}")
+    open_baselines(cfg)
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
-    missing = [*missing_weights(cfg), *missing_data(cfg), *missing_benchmark(cfg)]
-    if missing:
-        raise FileNotFoundError(f"scale={cfg.scale.name} needs what is not here: {'; '.join(missing)}")
-    open_baselines(cfg)
+
+
+def embedded(cfg: DictConfig) -> set[Path]:
+    """The folders that are built where they are not there."""
+    from datamodules.sources.synthetic import SOURCES, TOKENIZER
+
+    return set() if cfg.scale.synthetic is None else {Path(cfg.paths.data) / name for name in (*SOURCES, TOKENIZER)}
 
 
 def build_synthetic(out: Path, options: dict[str, Any]) -> None:
     """Shards and tokenizer of the embedded data in `out`; those that were made with the same `options` are kept."""
     from datamodules.sources import synthetic
 
+    tell = threading.Timer(TELL_AFTER, print, (f"building the embedded data in {out} ...",), {"flush": True})
     start = time.perf_counter()
-    synthetic.build(out, num_workers=num_workers(), **options)
+    tell.start()
+    try:
+        synthetic.build(out, num_workers=num_workers(), **options)
+    except OSError as error:
+        if error.filename is None or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(
+            f"the embedded data cannot be put into '{out}' ({str(error.strerror).lower()}: '{error.filename}'); choose "
+            "another place (paths.data)"
+        ) from error
+    finally:
+        tell.cancel()
     if (seconds := time.perf_counter() - start) > 5:
         print(f"built the embedded data in {out} ({seconds:.0f} s)", flush=True)
 
 
-def missing_weights(cfg: DictConfig) -> Iterator[str]:
-    """Local files that the model names and that are not there. A hub id is no local file."""
+def check_monitor(cfg: DictConfig) -> None:
+    """ValueError where early stopping would look for a figure that no validation has."""
+    feed = getattr(open_data(cfg, None), "feed", None)
+    monitor = cfg.trainer.early_stopping.monitor
+    if feed is not None:
+        known = ("val/loss", *(f"val/{source.name}/loss" for source in feed.sources))
+        check_choice(monitor, known, "trainer.early_stopping.monitor")
+
+
+def missing_weights(cfg: DictConfig, coming: Collection[Path] = ()) -> Iterator[str]:
+    """Local files that the model names and that are neither there nor `coming`. A hub id is no local file."""
     language = cfg.model.language
     wanted = {
         "CLIP weights (OpenAI's ViT-L-14.pt, or others by model.vision)": (
@@ -54,7 +93,9 @@ def missing_weights(cfg: DictConfig) -> Iterator[str]:
         "a tokenizer's folder": ("model.language.tokenizer", language.tokenizer),
     }
     for what, (key, path) in wanted.items():
-        if path is not None and _is_local(path, cfg) and not Path(path).expanduser().exists():
+        if path is None or Path(path) in coming or not _is_local(path, cfg):
+            continue
+        if not Path(path).expanduser().exists():
             yield f"{what} at {path} ({key})"
 
 
@@ -63,20 +104,30 @@ def _is_local(path: str, cfg: DictConfig) -> bool:
     return path.startswith(ours) or path.endswith((".pt", ".bin", ".safetensors"))
 
 
-def missing_data(cfg: DictConfig) -> Iterator[str]:
-    """Sources of the run whose training shards are not there."""
+def missing_data(cfg: DictConfig, coming: Collection[Path] = ()) -> Iterator[str]:
+    """Sources of the run whose training shards are neither there nor `coming`."""
     sources = cfg.data.sources if "sources" in cfg.data else {"": cfg.data}
     for name, source in sources.items():
         key = f"data.sources.{name}.root" if name else "data.root"
-        if not (Path(source.root) / "train" / "manifest.json").is_file():
-            build = f"run.py program=build source=NAME raw=DIR out={Path(source.root).parent}"
-            yield f"shards at {source.root}/train ({key}; `{build}`)"
+        root = Path(source.root)
+        if root not in coming and not (root / "train" / "manifest.json").is_file():
+            yield f"shards at {root}/train ({key}; {_from_a_build(root)})"
 
 
-def missing_benchmark(cfg: DictConfig) -> Iterator[str]:
-    """The benchmark's shards, where it has its own and they are not there."""
+def _from_a_build(root: Path) -> str:
+    """How the folder of a source comes to be."""
+    build = "run.py program=build source=NAME raw=DIR out="
+    if root.name in ("templated", "detailed", "external"):
+        return f"`{build}{root.parent}`"
+    return f"give one that holds train/, such as OUT/templated of `{build}OUT`"
+
+
+def missing_benchmark(cfg: DictConfig, coming: Collection[Path] = ()) -> Iterator[str]:
+    """The benchmark's shards, where it has its own and they are neither there nor `coming`."""
     root, split, name = cfg.evaluation.root, cfg.evaluation.split, cfg.evaluation.name
-    if root is not None and not (benchmark_root(Path(root), split) / split / "manifest.json").is_file():
+    if root is None or Path(root) in coming:
+        return
+    if not (benchmark_root(Path(root), split) / split / "manifest.json").is_file():
         build = f"run.py program=build source={name} raw=DIR out={root}"
         yield f"evaluation={name} has no shards at {Path(root) / split} (evaluation.root; `{build}`)"
 
