@@ -111,6 +111,10 @@ def check_training(cfg: DictConfig) -> None:
     check_budget(cfg.data.token_budget)
     check_repeats(cfg.data)
     zero_stage = options.strategy.get("stage") if OmegaConf.is_dict(options.strategy) else None
+    if zero_stage is not None and options.accelerator in ("cpu", "mps"):
+        raise ValueError(
+            "trainer=deepspeed needs GPUs; without them, take trainer=ddp or fsdp2 with trainer.accelerator=cpu"
+        )
     if zero_stage is not None and options.max_bad_steps:
         raise ValueError("trainer.max_bad_steps needs a strategy that leaves steps to the trainer; set it to 0")
     if options.compile and zero_stage == 3:

@@ -48,6 +48,7 @@ class Checkpoints(Callback):
         self.best_step: int | None = None
         self._asked: int | None = None  # the signal
         self._asked_at = 0.0
+        self._speaks = True
         self._stopping = self._validation_due = False
         self._max_steps: int | None = None  # that is put back when training starts
         self._said: deque[Reading] = deque()  # of each step that was not read yet: how many processes were asked to
@@ -58,13 +59,15 @@ class Checkpoints(Callback):
         if signum == signal.SIGINT:
             if self._asked is not None and now - self._asked_at > TWICE:
                 raise KeyboardInterrupt
-            os.write(sys.stderr.fileno(), b"stopping after this step; Ctrl-C again: at once\n")
+            if self._speaks:
+                os.write(sys.stderr.fileno(), b"stopping after this step; Ctrl-C again: at once\n")
         self._asked, self._asked_at = signum, now
 
     def _leave(self) -> NoReturn:
         raise SystemExit(INTERRUPTED if self._asked == signal.SIGINT else REQUEUE)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._speaks = trainer.is_global_zero
         if trainer.is_global_zero:
             remove_parts(self.folder)
         if threading.current_thread() is threading.main_thread():

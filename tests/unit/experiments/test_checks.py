@@ -52,6 +52,10 @@ def test_what_cannot_be_is_named_with_its_key(word: str) -> None:
             "trainer.compile does not go with ZeRO stage 3",
         ),
         (["trainer=deepspeed", "trainer.max_bad_steps=2"], "trainer.max_bad_steps needs a strategy that leaves steps"),
+        (
+            ["trainer=deepspeed", "trainer.accelerator=cpu"],
+            "trainer=deepspeed needs GPUs; without them, take trainer=ddp",
+        ),
     ],
 )
 def test_what_does_not_go_together_names_the_fix(
