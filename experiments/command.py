@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from experiments.quoting import override
+
 RUN = str(Path(__file__).resolve().parents[1] / "run.py")
 OPTIONS = {"main": "--config-path", "command-line": "--config-dir"}
 """Where Hydra has configuration files from, and what tells it so."""
-
-
-def override(key: str, value: object) -> str:
-    """`key=value`, whatever signs the value has."""
-    text = re.sub(r"(\\*)'", r"\1\1\\'", str(value))
-    return f"{key}='{text}'"
 
 
 def again(folder: Path) -> list[str]:

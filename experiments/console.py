@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from depictqa.signals import INTERRUPTED, REQUEUE, STOP
 from experiments.command import RUN
+from experiments.quoting import as_typed
 
 if TYPE_CHECKING:
     from datamodules.parts import Part
@@ -72,8 +73,8 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         return _of_system(error)
     message = " ".join(str(error).split()) or type(error).__name__
-    if "LexerNoViableAlt" in message or isinstance(error, OverrideParseException):
-        return f"{message}; quote a value with spaces or signs twice: \"image='my photo.png'\""
+    if isinstance(error, OverrideParseException):
+        return _of_signs(error.override) or message
     if match := re.fullmatch(r"Could not override '(.+)'\. To append to your config use .*", message):
         return f"key '{match[1]}' unknown{_nearest(match[1])}; --cfg job shows all keys"
     if message.startswith("Config group override must be a string"):
@@ -81,6 +82,14 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
         return f"{message}: {str(error.__cause__).splitlines()[0]}"
     return message
+
+
+def _of_signs(word: str) -> str | None:
+    """Of a word with signs that Hydra cannot read: how it is typed as a text. Not of a list or mapping."""
+    key, equals, value = word.partition("=")
+    if not equals or value.startswith(("[", "{")) or not re.fullmatch(r"[+~]*[\w./@]+", key):
+        return None
+    return f"{word}: its signs mean something else here; quote it twice: {as_typed(word)}"
 
 
 def _of_system(error: OSError) -> str:

@@ -29,9 +29,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from depictqa.signals import REQUEUE, STOP
-from experiments.command import again, override
+from experiments.command import again
 from experiments.console import UNREAD_EXIT, hear_stop, one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
+from experiments.quoting import override
 from experiments.ranks import is_further_process
 from experiments.resume import CHECKPOINTS
 

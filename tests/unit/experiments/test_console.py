@@ -66,7 +66,13 @@ def run_py(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["trainer=[cpu,ddp]"], "error: trainer=[cpu,ddp]: trainer takes one choice and no list\n"),
         (["trainer.max_epoch=3"], "key 'trainer.max_epoch' unknown, did you mean 'trainer.max_epochs'?; --cfg job"),
         (["trainer.max_epochs=abc"], "could not be converted to Integer"),
-        (["image=my photo=1.png"], "quote a value with spaces or signs twice"),
+        (
+            ["name=What's (this)?"],
+            "error: name=What's (this)?: its signs mean something else here; quote it twice: "
+            """name='"What'"'"'s (this)?"'\n""",
+        ),
+        (["baseline=[psnr"], "error: "),
+        (["program=assess", "image=it's [a], photo=1.png"], "image 'it's [a], photo=1.png' not found"),
         (["program=train", "resume=nowhere"], "cannot resume nowhere"),
         (["scale=paper"], "ViT-L-14.pt"),
     ],

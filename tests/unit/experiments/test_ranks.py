@@ -9,7 +9,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from experiments.command import override
+from experiments.quoting import override
 from experiments.ranks import first_failure, num_to_start, quiet_agent
 
 PLACED = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS")
