@@ -36,6 +36,8 @@ from experiments.jobs import point_of
 from experiments.prepare import build_synthetic, has_own_data, missing_benchmark, open_data
 from experiments.resume import resumed_evaluation
 
+OF_ASKING = ("evaluation", "baseline", "model_under_test", "checkpoint", "path", "source", "raw")
+"""What is asked, and who answers: no options of results that are there."""
 TABLE_WIDTH = 120
 """Of the table where the console does not say how wide it is."""
 
@@ -45,7 +47,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
     (`evaluation.results=RUN_DIR`). `resume=RUN_DIR` goes on with one that was cut short."""
     folder = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     if cfg.evaluation.results is not None:
+        _check_words(HydraConfig.get().overrides.task)
         scores = score_folder(Path(cfg.evaluation.results))
+        _take_names(cfg, Path(cfg.evaluation.results))
         metrics = _report(scores, cfg, folder)
         _save_config(cfg, folder)
     else:
@@ -67,6 +71,22 @@ def run(cfg: DictConfig) -> dict[str, float]:
             print(f"{name:13}{folder / name}")
     exit_if_unread(metrics)
     return metrics
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """ValueError for what results that are there can no longer obey."""
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        if key.split(".")[0].split("/")[0] in OF_ASKING and key != "evaluation.results":
+            raise ValueError(f"{word}: evaluation.results takes answers as they are; leave it out, or ask anew without")
+
+
+def _take_names(cfg: DictConfig, run: Path) -> None:
+    """The run's own evaluation and split, by which its figures are named."""
+    if (run / "config.yaml").is_file():
+        own = OmegaConf.load(run / "config.yaml")
+        for name in ("name", "split"):
+            cfg.evaluation[name] = OmegaConf.select(own, f"evaluation.{name}") or cfg.evaluation[name]
 
 
 def evaluate(answerers: Sequence[Answerer], cfg: DictConfig, folder: Path, resume: bool = False) -> dict[str, float]:

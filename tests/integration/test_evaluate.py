@@ -88,6 +88,25 @@ def test_figures_results_and_the_table_are_left_and_can_be_made_again(work):
     assert table(again.stdout) == table(done.stdout)
 
 
+@pytest.mark.parametrize(
+    "word", ["evaluation.tasks=[comparison]", "evaluation=bapps", "baseline=[vif]", "checkpoint=m"]
+)
+def test_results_that_are_there_are_asked_nothing(tmp_path, write_run, word):
+    write_run(tmp_path / "from", num=2)
+    done = evaluate(tmp_path, "evaluation.results=from", word)
+    assert done.returncode == 1 and not (tmp_path / "out").exists()
+    said = "evaluation.results takes answers as they are; leave it out, or ask anew without"
+    assert done.stderr == f"error: {word}: {said}\n"
+
+
+def test_results_keep_their_evaluations_name_and_split(tmp_path, write_run):
+    write_run(tmp_path / "from", num=2)
+    (tmp_path / "from" / "config.yaml").write_text("evaluation: {name: bapps, split: val}")
+    done = evaluate(tmp_path, "evaluation.results=from")
+    assert done.returncode == 0 and "bapps (val)" in done.stdout
+    assert all(name.startswith("val/") for name in json.loads((tmp_path / "out" / "metrics.json").read_text()))
+
+
 def table(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(("│", "┃"))]
 
