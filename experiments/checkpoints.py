@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from experiments.checks import check_accelerator
+from experiments.jobs import JOB
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -50,11 +51,14 @@ def checkpoint_path(cfg: DictConfig) -> Path:
 
 
 def newest_model(runs: Path) -> Path:
-    """The `model/` that was written last under `runs`; FileNotFoundError where there is none."""
-    weights = sorted(runs.glob("**/model/model.safetensors"), key=lambda path: path.stat().st_mtime)
-    if not weights:
+    """The `model/` that was written last under `runs`; FileNotFoundError where there is none. Sweeps' jobs, which are
+    often made worse on purpose, are left out."""
+    folders = {path.parent: path.stat().st_mtime for path in runs.glob("**/model/model.safetensors")}
+    own = [folder for folder in folders if not (folder.parent / JOB).is_file()]
+    if not own:
+        jobs = ", and a sweep's job is only taken by name" if folders else ""
         raise FileNotFoundError(
-            f"no checkpoint= given and no trained model under '{runs}'; train one first "
+            f"no checkpoint= given and no trained model under '{runs}'{jobs}; train one first "
             "(python run.py experiment=full_mix) or give checkpoint=DIR_OR_CKPT"
         )
-    return weights[-1].parent
+    return max(own, key=lambda folder: folders[folder])

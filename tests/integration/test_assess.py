@@ -17,6 +17,7 @@ import experiments.schemas  # noqa: F401
 from depictqa.testing import random_image, tiny_model
 from experiments import assess
 from experiments.checkpoints import newest_model
+from experiments.jobs import Job
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +68,18 @@ def test_one_image_is_described_in_words_by_the_newest_model(runs, photo, capsys
     assert assess.run(config(f"paths.runs={runs}", f"image={photo}", f"reference={photo}")) == {}
     shown = capsys.readouterr()
     assert shown.out.strip() and "a_new" in shown.err
+
+
+def test_a_sweeps_job_is_not_the_newest_run(tmp_path):
+    for number, name in enumerate(("run", "sweep/0")):
+        folder = tmp_path / name / "model"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+        os.utime(folder / "model.safetensors", (number, number))
+    Job(tmp_path / "sweep" / "0", ("seed=1",)).save()
+    assert newest_model(tmp_path) == tmp_path / "run" / "model"
+    with pytest.raises(FileNotFoundError, match="a sweep's job is only taken by name"):
+        newest_model(tmp_path / "sweep")
 
 
 def test_a_question_of_ones_own_is_asked(runs, photo, capsys):
