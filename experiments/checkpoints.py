@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from experiments.checks import check_accelerator
 from experiments.jobs import JOB
+from experiments.resume import CHECKPOINTS
 
 if TYPE_CHECKING:
     from depictqa.models.depictqa import DepictQA
@@ -23,6 +24,7 @@ def open_model(cfg: DictConfig) -> DepictQA:
     `model.projector.num_heads`.
     """
     path = checkpoint_path(cfg)
+    check_cut(path)
     check_accelerator(cfg.trainer.accelerator, "trainer.accelerator")
 
     import torch
@@ -39,6 +41,16 @@ def open_model(cfg: DictConfig) -> DepictQA:
     )
     gpu = cfg.trainer.accelerator != "cpu" and torch.cuda.is_available()
     return model.to("cuda" if gpu else "cpu").eval()
+
+
+def check_cut(path: Path) -> None:
+    """FileNotFoundError where it is of a run whose training did not come to its end."""
+    run = path.parent if path.name in ("model", "checkpoints") else path
+    if any((run / name).is_file() for name in CHECKPOINTS) and not (run / "model").is_dir():
+        raise FileNotFoundError(
+            f"checkpoint '{path}' holds no model yet, since its training was cut; `python run.py resume={run}` goes on "
+            "with it and leaves one"
+        )
 
 
 def checkpoint_path(cfg: DictConfig) -> Path:

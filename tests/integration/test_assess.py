@@ -82,6 +82,14 @@ def test_a_sweeps_job_is_not_the_newest_run(tmp_path):
         newest_model(tmp_path / "sweep")
 
 
+@pytest.mark.parametrize("named", ["", "model", "checkpoints"])
+def test_of_a_cut_run_it_is_said_what_goes_on_with_it(tmp_path, photo, named):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(FileNotFoundError, match=f"its training was cut; `python run.py resume={tmp_path}/run` goes on"):
+        assess.run(config(f"checkpoint={tmp_path / 'run' / named}", f"image={photo}"))
+
+
 def test_a_question_of_ones_own_is_asked(runs, photo, capsys):
     assess.run(config(f"checkpoint={runs}/full_mix/a_new", f"image={photo}", "question='Is it sharp?'", "format=json"))
     assert json.loads(capsys.readouterr().out)["question"] == "Is it sharp?"
