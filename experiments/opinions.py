@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +18,17 @@ from depictqa.evaluation.levels import Levels
 if TYPE_CHECKING:
     from depictqa.evaluation.rated_images import RatedGroup
 
+WITH_REFERENCES = ("kadid", "tid2013", "csiq", "live", "live_md", "mdid2013", "pipal")
+PHOTOS = ("koniq", "spaq")
+"""Datasets of scores; votes need the former."""
+
 
 def votes(cfg: DictConfig) -> list[Benchmark]:
     """All pairs of each reference's images; the benchmark is `votes_<source>`."""
-    dataset, groups = _groups(cfg)
-    if not any(group.open_reference for group in groups):
-        raise ValueError(f"source={dataset} has no references, so that no pairs share one; take evaluation=levels")
+    module = _dataset(cfg, WITH_REFERENCES)
+    if not module.PUBLISHED.references:
+        raise ValueError(f"source={_name(module)} has no references that pairs could share; take evaluation=levels")
+    dataset, groups = _groups(cfg, module)
     if not any(len(group.images) > 1 for group in groups):
         raise ValueError("votes need two images of a reference or more; raise evaluation.num_images")
     return [AllPairs(f"{cfg.evaluation.name}_{dataset}", groups, _references(cfg), cfg.evaluation.swap)]
@@ -30,7 +36,7 @@ def votes(cfg: DictConfig) -> list[Benchmark]:
 
 def levels(cfg: DictConfig) -> list[Benchmark]:
     """Each image alone; the benchmark is `levels_<source>`."""
-    dataset, groups = _groups(cfg)
+    dataset, groups = _groups(cfg, _dataset(cfg, (*WITH_REFERENCES, *PHOTOS)))
     return [Levels(f"{cfg.evaluation.name}_{dataset}", groups, _references(cfg))]
 
 
@@ -46,11 +52,10 @@ def just_noticeable(cfg: DictConfig) -> list[Benchmark]:
     return [JustNoticeable(options.name, JndPairs(pairs, options.side), subset_of)]
 
 
-def _groups(cfg: DictConfig) -> tuple[str, list[RatedGroup]]:
+def _groups(cfg: DictConfig, module: ModuleType) -> tuple[str, list[RatedGroup]]:
     from datamodules.rated_groups import rated_groups
 
     options = cfg.evaluation
-    module = _dataset(cfg)
     raw = _raw(cfg)
     groups = rated_groups(
         raw,
@@ -64,12 +69,16 @@ def _groups(cfg: DictConfig) -> tuple[str, list[RatedGroup]]:
         num_images=options.num_images,
         long_side=cfg.source.get("long_side"),
     )
-    return module.__name__.rpartition(".")[2], groups
+    return _name(module), groups
 
 
-def _dataset(cfg: DictConfig) -> ModuleType:
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
+
+
+def _dataset(cfg: DictConfig, choices: Sequence[str]) -> ModuleType:
     """The module of the source's function, which also reads people's scores."""
-    known = "source=kadid, tid2013, csiq, live, live_md, mdid2013, pipal, koniq or spaq"
+    known = f"source={', '.join(choices[:-1])} or {choices[-1]}"
     if cfg.source is None:
         raise ValueError(f"say whose scores: {known}")
     module = import_module(cfg.source._target_.rpartition(".")[0])

@@ -175,10 +175,11 @@ def test_just_noticeable_differences(tokenizer_folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        (["evaluation=votes", "raw=DIR"], "say whose scores: source=kadid"),
+        (["evaluation=votes", "raw=DIR"], "say whose scores: source=kadid, .*mdid2013 or pipal$"),
+        (["evaluation=levels", "raw=DIR"], "say whose scores: source=kadid, .*pipal, koniq or spaq$"),
         (["evaluation=votes", "source=kadid"], "made from files; give their folder or archive .raw=DIR."),
         (["evaluation=votes", "source=coco", "raw=DIR"], "coco.* has no scores of people"),
-        (["evaluation=votes", "source=koniq", "raw=DIR", "evaluation.split=all"], "take evaluation=levels"),
+        (["evaluation=votes", "source=koniq", "raw=/etc"], "take evaluation=levels"),
         (["evaluation=votes", "source=kadid", "raw=DIR", "evaluation.num_images=1"], "two images of a reference"),
         (["evaluation=levels", "source=kadid", "raw=DIR", "evaluation.split=vall"], "split 'vall' unknown"),
         (["evaluation=levels", "source=kadid", "raw=nowhere"], "'nowhere' is not a folder"),
