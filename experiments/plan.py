@@ -103,6 +103,8 @@ def make_plan(cfg: DictConfig) -> tuple[Plan, list[str]]:
         work.flops(FlopCounter.of(model)), cfg.plan.mfu, 1e9 * cfg.plan.reserve_gb, GPUS, list(cfg.plan.gpus),
         dict(cfg.plan.price or {}),
     )  # fmt: skip
+    if cfg.scale.synthetic is not None:
+        notes.append(f"This is the embedded default, scale={cfg.scale.name}; scale=paper plans the paper's model.")
     return plan, [*notes, source]
 
 

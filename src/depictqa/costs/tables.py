@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,16 +104,17 @@ def time_table(plan: Plan) -> Table:
     for name, gpu in plan.gpus.items():
         times = [hours(plan.draws, plan.draw_flops, gpu.peak, plan.mfu, count) for count in plan.counts]
         rate = samples_per_second(plan.draw_flops, gpu.peak, plan.mfu)
-        cells = [Cell(gpu.memory, digits=0), Cell(gpu.peak), Cell(rate, digits=2), *map(Cell, times)]
+        cells = [Cell(gpu.memory, digits=0), Cell(gpu.peak), Cell(rate, digits=2), *(_cell(time, 1) for time in times)]
         if plan.prices:
             price = plan.prices.get(name)
             alone = hours(plan.draws, plan.draw_flops, gpu.peak, plan.mfu, 1)
-            cells.append(Cell(None if price is None else price * alone, digits=0))
+            cells.append(Cell() if price is None else _cell(price * alone, 0))
         rows.append(Row((name,), tuple(cells), Source.COMPUTED))
+    flop = _cell(plan.draw_flops / 1e12, 2).number
     notes = (
-        f"{plan.draws:,.0f} draws of {plan.draw_tokens:,.0f} tokens, {plan.draw_images:.2f} images and "
-        f"{plan.draw_flops / 1e12:.2f} TFLOP each, at MFU {plan.mfu:g} (plan.mfu), which whatever is computed beyond "
-        "that lowers (trainer.recompute); validation, evaluation and start-up are not in it.",
+        f"{plan.draws:,.0f} draws of {plan.draw_tokens:,.0f} tokens, {plan.draw_images:.2f} images and {flop} TFLOP "
+        f"each, at MFU {plan.mfu:g} (plan.mfu), which whatever is computed beyond that lowers (trainer.recompute); "
+        "validation, evaluation and start-up are not in it.",
         *(f"{name}: {gpu.source}." for name, gpu in plan.gpus.items()),
         *(
             ["Cost: hours of one GPU times its price; it is that of several where the MFU stays."]
@@ -124,4 +126,11 @@ def time_table(plan: Plan) -> Table:
 
 
 def _row(head: tuple[str, ...], *values: float | str, digits: int = 2) -> Row:
-    return Row(head, tuple(Cell(value, digits=digits) for value in values), Source.COMPUTED)
+    return Row(head, tuple(_cell(value, digits) for value in values), Source.COMPUTED)
+
+
+def _cell(value: float | str, digits: int) -> Cell:
+    """With more digits where so many would show a small number as 0."""
+    if not isinstance(value, str) and 0 < value < 10**-digits:
+        digits = 1 - math.floor(math.log10(value))
+    return Cell(value, digits=digits)

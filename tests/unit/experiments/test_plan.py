@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
@@ -14,6 +16,7 @@ import experiments.schemas  # noqa: F401
 from datamodules.records import Record, RecordSample
 from datamodules.shards import ShardWriter
 from depictqa.costs.memory import parts
+from depictqa.costs.run import Workload
 from depictqa.costs.trace import hollow
 from depictqa.models.config import ModelConfig
 from depictqa.models.depictqa import DepictQA
@@ -56,6 +59,22 @@ def test_tables_and_numbers_without_weights_or_data(
     weights = {(way["strategy"], way["gpus"]): way["weights"] for way in found["memory"]}
     tower = next(part["bytes"] for part in found["parts"] if part["name"] == "vision tower")
     assert weights["fsdp2", 4] == (weights["ddp", 1] - tower) / 4 + tower
+
+
+def test_the_embedded_default_is_named_and_its_small_numbers_are_not_0(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lengths = np.full(4, 30)
+    work = Workload(40, lengths, lengths // 2, np.full((4, 3), 16))
+    monkeypatch.setattr("experiments.plan.workload", lambda *_: (work, "Forty draws."))
+    run(composed("scale=tiny", "plan.price={h100: 2.5}", "out=plan"))
+    assert "This is the embedded default, scale=tiny; scale=paper plans" in capsys.readouterr().out
+    text = (tmp_path / "plan" / "report.md").read_text()
+    assert re.search(r"0\.0*[1-9]\d TFLOP each", text)
+    (row,) = [line for line in text.splitlines() if line.startswith("| h100")]
+    cells = row.strip("| ").split(" | ")
+    assert all(float(cell.replace(",", "")) > 0 for cell in cells[2:])
 
 
 def test_sizes_are_those_of_the_files_that_are_there() -> None:

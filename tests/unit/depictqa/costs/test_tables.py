@@ -13,6 +13,7 @@ from depictqa.costs.trace import StepCost
 
 PLAN = Plan(
     parts=[
+        Part("vision tower", 0, 0, 0, 0, 0, 0, 0, "bfloat16"),
         Part("projector", 2, 10**9, 10**9, 0, 4 * 10**9, 2 * 10**9, 4 * 10**9, "float32"),
         Part("decoder layers", 20, 6 * 10**9, 0, 0, 12 * 10**9, 12 * 10**9, 0, "bfloat16"),
         Part("embeddings, head, last norm", 3, 10**9, 0, 0, 2 * 10**9, 2 * 10**9, 0, "bfloat16"),
@@ -42,7 +43,7 @@ def test_tables_hold_what_they_say() -> None:
     assert by_head["ddp", "1"] == ["none", "8,000", "16,000", "48,000", "108,992"]
     assert ("ddp", "2") not in by_head and ("fsdp2", "8") in by_head
     h100 = next(row for row in time.rows if row.head == ("h100",))
-    assert [cell.number for cell in h100.cells] == ["80", "989.4", "13.74", "0.0", "0.0", "0.0"]
+    assert [cell.number for cell in h100.cells] == ["80", "989.4", "13.74", "0.020", "0.010", "0.0025"]
     assert "cost" not in [column.name for column in time.columns]
 
 
