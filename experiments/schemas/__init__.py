@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -28,6 +29,10 @@ from experiments.schemas.evaluation import (
     VisionLanguageConfig,
 )
 from experiments.schemas.training import PlanConfig, TrainerConfig
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+PROMPT = "model/prompt"
+"""A group without files: its options are the library's."""
 
 
 @dataclass
@@ -112,7 +117,8 @@ class RunConfig:
 
 
 def register() -> None:
-    """Makes the schemas known to Hydra, and the resolvers that name folders: `run_dir`, `sweep_dir`, `variant`."""
+    """Makes the schemas known to Hydra, and the resolvers that name folders, `run_dir`, `sweep_dir` and `variant`, and
+    `groups`, which lists the options of groups."""
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
     store.store(group="schema/data", name="source", node=SourceConfig)
@@ -126,11 +132,12 @@ def register() -> None:
     store.store(group="schema/judge", name="judge", node=JudgeConfig)
     store.store(group="schema/writer", name="rule", node=WriterConfig)
     store.store(group="schema/writer", name="llm", node=LlmWriterConfig)
-    store.store(group="model/prompt", name="short", node=PromptStyle)
-    store.store(group="model/prompt", name="released", node=official.style())
+    store.store(group=PROMPT, name="short", node=PromptStyle)
+    store.store(group=PROMPT, name="released", node=official.style())
     OmegaConf.register_new_resolver("run_dir", _run_dir, replace=True)
     OmegaConf.register_new_resolver("sweep_dir", _sweep_dir, replace=True)
     OmegaConf.register_new_resolver("variant", _variant, replace=True)
+    OmegaConf.register_new_resolver("groups", _groups, replace=True)
 
 
 def _run_dir(resume: str | None, new: str) -> str:
@@ -148,6 +155,14 @@ def _variant(options: DictConfig | None) -> str:
         return ""
     text = json.dumps(OmegaConf.to_container(options, resolve=True), sort_keys=True)
     return f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _groups() -> str:
+    """`group: option, option` in lines, without the schemas, which nobody types."""
+    options = {PROMPT: {Path(name).stem for name in ConfigStore.instance().list(PROMPT)}}
+    for path in CONF.glob("*/**/*.yaml"):
+        options.setdefault(path.parent.relative_to(CONF).as_posix(), set()).add(path.stem)
+    return "\n".join(f"{group}: {', '.join(sorted(options[group]))}" for group in sorted(options))
 
 
 register()

@@ -108,6 +108,12 @@ def test_help_and_config_load_no_heavy_library(tmp_path: Path) -> None:
         assert "full_mix" in done.stdout or "name: train" in done.stdout
 
 
+def test_help_is_short_and_lists_what_can_be_typed(tmp_path: Path) -> None:
+    said = run_py("--help", cwd=tmp_path).stdout
+    assert "\nscale: paper, tiny\n" in said and "\nmodel/prompt: released, short\n" in said
+    assert "schema" not in said and len(said.splitlines()) < 60
+
+
 def test_what_the_system_refuses_names_the_place_and_what_helps():
     full = OSError(errno.ENOSPC, "No space left on device", "/out/report.md")
     said = "'/out/report.md': no space left on device; free some space, then run the same command again"
