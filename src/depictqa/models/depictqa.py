@@ -56,8 +56,8 @@ class DepictQA(nn.Module):
         vision = VisionTower.build(config.vision)
         if vision.patch != config.image.patch:
             raise ValueError(
-                f"image.patch is {config.image.patch}, but the vision tower's patches have {vision.patch} pixels; "
-                f"set image.patch={vision.patch}"
+                f"model.image.patch is {config.image.patch}, but the tower's patches have {vision.patch} pixels; "
+                f"set model.image.patch={vision.patch}"
             )
         language = LanguageModel.build(config.language, len(tokenizer), as_stored)
         projector = Projector(vision.width, language.width, config.projector)

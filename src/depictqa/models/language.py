@@ -38,8 +38,8 @@ class LanguageModel(nn.Module):
         Weights are mapped from their files, which processes of a machine share, until they are cast: `as_stored` leaves
         that to `cast`.
         """
-        check_choice(config.tuning, TUNINGS, "language.tuning")
-        dtype = DTYPES[check_choice(config.dtype, tuple(DTYPES), "language.dtype")]
+        check_choice(config.tuning, TUNINGS, "model.language.tuning")
+        dtype = DTYPES[check_choice(config.dtype, tuple(DTYPES), "model.language.dtype")]
         model = _load_model(config, as_stored) if config.path is not None else _new_model(config, vocab_size)
         uncast = [parameter for parameter in model.parameters() if parameter.dtype != dtype]
         if config.tuning == "lora":
@@ -160,8 +160,8 @@ def load_tokenizer(config: LanguageConfig) -> Any:
 
     source = config.tokenizer or config.path
     if source is None:
-        raise ValueError("the language model has no tokenizer; set language.tokenizer or language.path")
-    _check_folder(source, "language.tokenizer" if config.tokenizer else "language.path")
+        raise ValueError("the language model has no tokenizer; set model.language.tokenizer or model.language.path")
+    _check_folder(source, "model.language.tokenizer" if config.tokenizer else "model.language.path")
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as error:
@@ -211,7 +211,7 @@ def _load_model(config: LanguageConfig, as_stored: bool = False) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     assert config.path is not None
-    _check_folder(config.path, "language.path")
+    _check_folder(config.path, "model.language.path")
     try:
         dtype = "auto" if as_stored else DTYPES[config.dtype]
         return AutoModelForCausalLM.from_pretrained(config.path, dtype=dtype)
@@ -223,12 +223,12 @@ def _new_model(config: LanguageConfig, vocab_size: int) -> nn.Module:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     if config.architecture is None:
-        raise ValueError("the language model has no source; set language.path or language.architecture")
+        raise ValueError("the language model has no source; set model.language.path or model.language.architecture")
     settings = {"vocab_size": vocab_size, **config.architecture}
     try:
         model_config = AutoConfig.for_model(settings.pop("model_type", "llama"), **settings)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"language.architecture is not usable: {_first_line(error)}") from error
+        raise ValueError(f"model.language.architecture is not usable: {_first_line(error)}") from error
     model = AutoModelForCausalLM.from_config(model_config)
     return model.to(DTYPES[config.dtype])
 
@@ -246,7 +246,7 @@ def _with_lora(model: nn.Module, config: LanguageConfig) -> nn.Module:
     try:
         return get_peft_model(model, lora)  # type: ignore[arg-type]
     except ValueError as error:
-        raise ValueError(f"LoRA does not fit this model: {_first_line(error)} (language.lora_targets)") from error
+        raise ValueError(f"LoRA does not fit this model: {_first_line(error)} (model.language.lora_targets)") from error
 
 
 def _check_folder(source: str, key: str) -> None:

@@ -14,7 +14,7 @@ class Abstractor(nn.Module):
     def __init__(self, width: int, num_queries: int, num_layers: int, num_heads: int, feedforward: int):
         super().__init__()
         if width % num_heads:
-            raise ValueError(f"projector.num_heads {num_heads} does not divide the features' width {width}")
+            raise ValueError(f"model.projector.num_heads {num_heads} does not divide the features' width {width}")
         self.query_embeds = nn.Parameter(torch.randn(num_queries, width) * width**-0.5)
         layer = nn.TransformerDecoderLayer(width, num_heads, feedforward, batch_first=True)
         self.abstractor = nn.TransformerDecoder(layer, num_layers)
@@ -32,7 +32,7 @@ class Projector(nn.Module):
 
     def __init__(self, in_width: int, out_width: int, config: ProjectorConfig):
         super().__init__()
-        check_choice(config.kind, PROJECTORS, "projector.kind")
+        check_choice(config.kind, PROJECTORS, "model.projector.kind")
         self.abstractor: Abstractor | None = None
         if config.kind == "abstractor":
             self.abstractor = Abstractor(

@@ -29,17 +29,17 @@ class VisionTower(nn.Module):
     def __init__(self, trunk: nn.Module, features: str = "local", mean: Any = CLIP_MEAN, std: Any = CLIP_STD):
         super().__init__()
         self.trunk = trunk
-        self.features = check_choice(features, FEATURES, "vision.features")
+        self.features = check_choice(features, FEATURES, "model.vision.features")
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.kind = _kind(trunk)
         if self.kind == "resnet" and features == "global":
-            raise ValueError("vision.features 'global' needs a transformer tower; use local with a ResNet")
+            raise ValueError("model.vision.features 'global' needs a transformer tower; use local with a ResNet")
 
     @classmethod
     def build(cls, config: VisionConfig) -> VisionTower:
         trunk, mean, std = _build_trunk(config)
-        dtype = getattr(torch, check_choice(config.dtype, DTYPES, "vision.dtype"))
+        dtype = getattr(torch, check_choice(config.dtype, DTYPES, "model.vision.dtype"))
         tower = cls(trunk.to(dtype), config.features, mean, std)
         if tower.kind == "vit" and config.features == "local":
             # What only the global feature needs would be trained without a gradient, which DDP refuses.
@@ -155,7 +155,9 @@ def _build_trunk(config: VisionConfig) -> tuple[nn.Module, Any, Any]:
     if config.architecture is not None:
         return _from_architecture(config), CLIP_MEAN, CLIP_STD
     if config.name is None and config.weights is None:
-        raise ValueError("the vision tower has no source; set vision.name, vision.weights or vision.architecture")
+        raise ValueError(
+            "the vision tower has no source; set model.vision.name, model.vision.weights or model.vision.architecture"
+        )
     if config.name is not None:
         return _from_open_clip(config.name, config.weights)
     return _from_openai(Path(str(config.weights))), CLIP_MEAN, CLIP_STD
@@ -168,8 +170,8 @@ def _from_architecture(config: VisionConfig) -> nn.Module:
     try:
         trunk = VisionTransformer(**config.architecture)
     except TypeError as error:
-        raise ValueError(f"vision.architecture does not fit open_clip's VisionTransformer: {error}") from error
-    if check_choice(config.patch_init, PATCH_INITS, "vision.patch_init") == "cosine":
+        raise ValueError(f"model.vision.architecture does not fit open_clip's VisionTransformer: {error}") from error
+    if check_choice(config.patch_init, PATCH_INITS, "model.vision.patch_init") == "cosine":
         with torch.no_grad():
             trunk.conv1.weight.copy_(cosine_filters(len(trunk.conv1.weight), trunk.patch_size[0]))
     if config.weights is not None:
@@ -181,7 +183,7 @@ def _from_open_clip(name: str, weights: str | None) -> tuple[nn.Module, Any, Any
     import open_clip
 
     if name not in open_clip.list_models() and not name.startswith(("hf-hub:", "local-dir:")):
-        raise ValueError(f"vision.name '{name}' is no open_clip model; see open_clip.list_models()")
+        raise ValueError(f"model.vision.name '{name}' is no open_clip model; see open_clip.list_models()")
     tags = open_clip.list_pretrained_tags_by_model(name)
     if weights is not None and weights not in tags and not Path(weights).is_file():
         raise FileNotFoundError(f"vision weights '{weights}' not found; give a file or one of the tags {tags}")
@@ -213,7 +215,7 @@ def _from_openai(path: Path) -> nn.Module:
 
     state = _read_weights(path)
     if "visual.conv1.weight" not in state or "ln_final.weight" not in state:
-        raise ValueError(f"vision weights '{path}' are not OpenAI's CLIP; set vision.name to its open_clip name")
+        raise ValueError(f"vision weights '{path}' are not OpenAI's CLIP; set model.vision.name to its open_clip name")
     try:
         return build_model_from_openai_state_dict(state).visual.float()
     except (RuntimeError, KeyError) as error:
@@ -222,7 +224,7 @@ def _from_openai(path: Path) -> nn.Module:
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"vision weights '{path}' not found; put the file there or set vision.weights")
+        raise FileNotFoundError(f"vision weights '{path}' not found; put the file there or set model.vision.weights")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -247,7 +249,9 @@ def _load(module: nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"vision weights '{name}' do not fit vision.architecture: {_first_line(error)}") from error
+        raise ValueError(
+            f"vision weights '{name}' do not fit model.vision.architecture: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

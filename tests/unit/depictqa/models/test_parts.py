@@ -63,7 +63,7 @@ def test_half_as_wide_parameters_give_nearly_the_same_features() -> None:
     image = pixels(42, 56)
     assert half(image).dtype == tower(image).dtype == torch.float32
     assert (half(image) - tower(image)).norm() / tower(image).norm() < 0.02
-    with pytest.raises(ValueError, match="vision.dtype 'int8' unknown; choose float32, bfloat16, float16"):
+    with pytest.raises(ValueError, match="^model.vision.dtype 'int8' unknown; choose float32, bfloat16, float16"):
         VisionTower.build(VisionConfig(architecture=ARCHITECTURE, dtype="int8"))
 
 
@@ -94,14 +94,14 @@ def test_timm_tower() -> None:
 
 
 def test_vision_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="vision.name, vision.weights or vision.architecture"):
+    with pytest.raises(ValueError, match="model.vision.name, model.vision.weights or model.vision.architecture"):
         VisionTower.build(VisionConfig())
-    with pytest.raises(ValueError, match="vision.features 'both'"):
+    with pytest.raises(ValueError, match="^model.vision.features 'both'"):
         VisionTower.build(VisionConfig(architecture=ARCHITECTURE, features="both"))
     torch.save({"weight": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(ValueError, match="not OpenAI's CLIP"):
         VisionTower.build(VisionConfig(weights=str(tmp_path / "other.pt")))
-    with pytest.raises(ValueError, match="do not fit vision.architecture"):
+    with pytest.raises(ValueError, match="do not fit model.vision.architecture"):
         VisionTower.build(VisionConfig(architecture=ARCHITECTURE, weights=str(tmp_path / "other.pt")))
 
 
@@ -115,9 +115,9 @@ def test_projectors(kind: str, tokens: int) -> None:
 
 
 def test_projector_errors() -> None:
-    with pytest.raises(ValueError, match="projector.kind 'conv'"):
+    with pytest.raises(ValueError, match="^model.projector.kind 'conv'"):
         Projector(32, 24, ProjectorConfig("conv"))
-    with pytest.raises(ValueError, match="projector.num_heads 5"):
+    with pytest.raises(ValueError, match="^model.projector.num_heads 5"):
         Projector(32, 24, ProjectorConfig("abstractor", num_heads=5))
 
 
@@ -171,10 +171,10 @@ def test_other_causal_language_models(tokenizer_folder: Path, kind: str) -> None
 def test_model_errors(tokenizer_folder: Path, tmp_path: Path) -> None:
     config = tiny_config(tokenizer_folder)
     config.image.patch = 16
-    with pytest.raises(ValueError, match="set image.patch=14"):
+    with pytest.raises(ValueError, match="set model.image.patch=14"):
         DepictQA.build(config)
     for language, words in [
-        (LanguageConfig(path=str(tmp_path / "absent")), "language.path .*absent"),
+        (LanguageConfig(path=str(tmp_path / "absent")), "^model.language.path .*absent"),
         (LanguageConfig(path=str(tmp_path)), "cannot be read"),
         (LanguageConfig(tokenizer=str(tokenizer_folder)), "language.architecture"),
         (LanguageConfig(tokenizer=str(tokenizer_folder), architecture={"model_type": "llamma"}), "llamma"),
