@@ -169,7 +169,8 @@ class Feed:
         return samples, lengths
 
     def _make_plan(self) -> Plan | WindowPlan:
-        _, lengths, sizes = self._open("train")
+        samples, lengths, sizes = self._open("train")
+        self._check_answers(samples)
         repeats = [source.repeat for source in self.sources]
         recipe = (sizes, repeats, lengths.whole, self.batch_size, self.token_budget, self.seed, self.epochs)
         drawn = partial(lengths.drawn, self.seed) if self.crop and self.packing != "none" else None
@@ -190,6 +191,17 @@ class Feed:
             self._opened[split] = (samples, StreamLengths.joined(lengths), [len(part) for part in samples.parts])
             log.info("%s: %d samples measured in %.1f s", split, len(samples), time.monotonic() - start)
         return self._opened[split]
+
+    def _check_answers(self, samples: Joined) -> None:
+        """ValueError where a source would teach nothing, since all of its answers are cut off."""
+        encoder = self._encoder()
+        for source, shards in zip(self.sources, samples.parts, strict=True):
+            left = (encoder.leaves_answer(entry.task, entry.slots, entry.dialogue) for entry in shards.entries())
+            if source.repeat and len(shards) and not any(left):
+                raise ValueError(
+                    f"model.max_text_tokens is {encoder.max_text_tokens}, which leaves nothing of any answer of source "
+                    f"'{source.name}'; raise it"
+                )
 
     def _encoder(self) -> Encoder:
         if self.encoder is None:

@@ -210,10 +210,12 @@ def count_draws(recipe: Recipe) -> int:
     for name in ("batch_size", "token_budget", "epochs"):
         _check_whole(getattr(recipe, name), 1, f"data.{name}", ", or auto" if name == "token_budget" else "")
     for repeat in recipe.repeats:
-        _check_whole(repeat, 0, "repeat")
+        _check_whole(repeat, 0, "a source's repeat (data.repeat, data.repeats)")
     draws = sum(size * repeat for size, repeat in zip(recipe.sizes, recipe.repeats, strict=True))
     if not draws:
-        raise ValueError("no samples to train on: every source is empty or repeated 0 times (data.repeat)")
+        raise ValueError(
+            "no samples to train on: every source is empty or repeated 0 times (data.repeats, scale.repeats)"
+        )
     longest = int(recipe.lengths.max())
     if longest > recipe.token_budget:
         raise ValueError(

@@ -118,6 +118,11 @@ class Encoder:
         pieces = render(task, slots, dialogue, self.style)
         return 1 + sum(len(tokens) for _, tokens in self._tokens(pieces))
 
+    def leaves_answer(self, task: Task, slots: Collection[Slot], dialogue: Sequence[Turn]) -> bool:
+        """Whether some of the answer is left where `max_text_tokens` cuts."""
+        pieces = self._tokens(render(task, slots, dialogue, self.style))
+        return any(isinstance(piece, Text) and piece.supervised and tokens for piece, tokens in pieces)
+
     def image_lengths(self, sides: np.ndarray, ratios: np.ndarray | None = None) -> np.ndarray:
         """[..., 2] (width, height) of scaled images -> [...] their stream tokens; with `ratios` [..., 2] after that
         random crop of training."""

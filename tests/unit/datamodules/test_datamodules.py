@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
@@ -27,6 +29,16 @@ def test_wrong_task_names_record_and_task(sources, encoder):
     data = DetailedDataModule(sources / "templated", encoder)
     with pytest.raises(ValueError, match=r"record 'detailed/0000/0': task 'comparison' is none of .*\(assessment, "):
         data.setup("fit")
+
+
+def test_a_source_whose_answers_are_all_cut_off_is_refused(sources, encoder):
+    parts = {name: module(sources / name) for name, module in MODULES.items()}
+    short = replace(encoder, max_text_tokens=3)
+    message = "model.max_text_tokens is 3, which leaves nothing of any answer of source 'templated'; raise it"
+    with pytest.raises(ValueError, match=message):
+        MixtureDataModule(parts, encoder=short, batch_size=4).setup("fit")
+    with pytest.raises(ValueError, match=message.replace("templated", "detailed")):
+        MixtureDataModule(parts, {"templated": 0}, short, batch_size=4).setup("fit")
 
 
 def test_mixture_takes_repeats_and_names_from_its_keys(sources, encoder):

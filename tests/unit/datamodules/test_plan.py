@@ -156,7 +156,7 @@ def options(**changed):
         ({"token_budget": 8}, "the longest sample has 9 tokens, over data.token_budget=8; raise it"),
         ({"repeats": [0]}, "no samples to train on"),
         ({"sizes": [0], "lengths": np.array([], dtype=int)}, "no samples to train on"),
-        ({"repeats": [1.5]}, "repeat is 1.5; give a whole number of at least 0"),
+        ({"repeats": [1.5]}, r"repeat \(data.repeat, data.repeats\) is 1.5; give a whole number of at least 0"),
         ({"batch_size": 0}, "data.batch_size is 0; give a whole number of at least 1"),
     ],
 )
