@@ -21,9 +21,11 @@ def open_others(cfg: DictConfig) -> list[Answerer]:
     """A model under test that is none of ours, then the baselines, once all their weights are there:
     FileNotFoundError names those that are not. One that has a `check` looks for its own model or file.
 
-    They are light: each opens its model at its first question.
+    They are light: each opens its model at its first question. ValueError where there is nobody, and no DepictQA.
     """
     _check_accelerators(cfg, "model_under_test", "baseline")
+    if not (cfg.model_under_test or cfg.baseline):
+        raise ValueError("there is nobody to ask; choose model_under_test=depictqa, or baseline=psnr, or others")
     return open_all([*_under_test(cfg), *(cfg.baseline or {}).values()])
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datamodules.parts import Part
 
 DEBUG = "DEPICTQA_DEBUG"
+SINGLE = ("templated", "detailed", "external")
 UNREAD_EXIT = 2
 """The exit code where a result has an error: figures are there, but do not stand on all samples."""
 
@@ -76,11 +77,15 @@ def user_message(error: BaseException) -> str | None:
     if isinstance(error, OverrideParseException):
         return _of_signs(error.override) or message
     if match := re.fullmatch(r"Could not override '(.+)'\. To append to your config use .*", message):
-        return f"key '{match[1]}' unknown{_nearest(match[1])}; --cfg job shows all keys"
+        return f"key '{match[1]}' unknown{_elsewhere(match[1]) or _nearest(match[1])}; --cfg job shows all keys"
+    if match := re.fullmatch(r"schema/(\w+)@\S+?\.(\w+) appears more than once in the final defaults list", message):
+        return f"{match[1]} '{match[2]}' is named twice; name it once"
     if message.startswith("Config group override must be a string"):
         return _of_no_name() or message
     if isinstance(error, ConfigCompositionException) and error.__cause__ is not None:
-        return f"{message}: {str(error.__cause__).splitlines()[0]}"
+        message = f"{message}: {str(error.__cause__).splitlines()[0]}"
+        given = re.match(r"Error merging override (\S+)=(.+?): .*is not a ListConfig", message)
+        return f"{message}; give a list: {given[1]}=[{given[2]}]" if given else message
     return message
 
 
@@ -120,6 +125,11 @@ def _of_no_name() -> str | None:
 
 def _options(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(RUN).parent / "conf" / group).glob("*.yaml"))
+
+
+def _elsewhere(key: str) -> str:
+    """Of a key of a single source, which the mixtures have not."""
+    return f", but with data={'|'.join(SINGLE)} it is known" if key in ("data.root", "data.repeat") else ""
 
 
 def _nearest(key: str) -> str:

@@ -18,12 +18,14 @@ RESULTS, METRICS = "results", "metrics.json"
 
 def evaluate(benchmarks: Sequence[Benchmark], answerers: Sequence[Answerer], runner: Runner) -> Scores:
     """Every answerer is asked what it can be asked of every benchmark. ValueError where that is nothing at all."""
+    if not answerers:
+        raise ValueError("there is nobody to ask; choose others (baseline, model_under_test)")
     results: list[Result] = []
     for benchmark in benchmarks:
         for answerer in answerers:
             results += runner.run(benchmark, answerer)
     if not results:
-        names = ", ".join(answerer.name for answerer in answerers) or "nobody (give model_under_test= or baseline=)"
+        names = ", ".join(answerer.name for answerer in answerers)
         asked = ", ".join(benchmark.name for benchmark in benchmarks)
         why = "score metrics compare, most of them beside a reference, and not everyone can do all"
         raise ValueError(f"nothing to ask {names} of {asked}: {why}; choose others (baseline, model_under_test)")

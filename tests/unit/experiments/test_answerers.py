@@ -93,3 +93,9 @@ def test_a_model_under_test_names_its_own_keys():
 def test_two_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two answerers are called 'psnr'"):
         open_others(composed("baseline=[psnr,ssim]", "baseline.ssim._target_=depictqa.baselines.pixel.psnr"))
+
+
+def test_somebody_must_be_asked():
+    with pytest.raises(ValueError, match="^there is nobody to ask; choose model_under_test=depictqa, or baseline=psnr"):
+        open_others(composed("model_under_test=none", "baseline=[]"))
+    assert open_others(composed("baseline=[]")) == []  # but the model of checkpoint=

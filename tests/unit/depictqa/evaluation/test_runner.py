@@ -146,6 +146,8 @@ def test_a_benchmark_of_which_nothing_can_be_read_stops(tmp_path):
 def test_nothing_to_ask_is_said(tmp_path):
     with pytest.raises(ValueError, match="nothing to ask psnr of comparison"):
         evaluate([Questions("comparison", pairs(1))], [psnr()], Runner(tmp_path))
+    with pytest.raises(ValueError, match="there is nobody to ask"):
+        evaluate([Questions("comparison", pairs(1))], [], Runner(tmp_path))
 
 
 def test_what_had_no_answer_is_asked_again_where_it_goes_on(tmp_path):
