@@ -1,10 +1,8 @@
 """Composes the configuration and calls one program: `python run.py program=train experiment=full_mix`."""
 
 import os
-import sys
 
-# Before torch is loaded: its CPU threads then wait for each other awake only for microseconds. By default they spin on,
-# and where another program takes one of the cores, training all but stops.
+# Before torch is loaded: its CPU threads else spin while they wait, and all but stop where another program has a core.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import hydra
@@ -12,7 +10,7 @@ from omegaconf import DictConfig
 
 import experiments.schemas  # noqa: F401  (registers the schemas that configs are checked against)
 from experiments.console import one_line_errors
-from experiments.quoting import quoted
+from experiments.quoting import quoted_texts
 from experiments.run_folder import run_program
 from experiments.sweeps import in_sweep, run_job, told_when_stopped
 
@@ -26,6 +24,5 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    with told_when_stopped(), one_line_errors():
-        sys.argv[1:] = quoted(sys.argv[1:])
+    with quoted_texts(), told_when_stopped(), one_line_errors():
         main()

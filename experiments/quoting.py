@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -22,6 +24,17 @@ def override(key: str, value: object, quote: str = "'") -> str:
     text = re.sub(rf"(\\*){quote}", rf"\1\1\\{quote}", text)
     text = re.sub(r"(\\+)\Z", r"\1\1", text)
     return f"{key}={quote}{text}{quote}"
+
+
+@contextmanager
+def quoted_texts() -> Iterator[None]:
+    """In the block this process's command line is as Hydra reads it."""
+    typed = sys.argv
+    sys.argv = [*typed[:1], *quoted(typed[1:])]
+    try:
+        yield
+    finally:
+        sys.argv = typed
 
 
 def quoted(words: Sequence[str]) -> list[str]:
