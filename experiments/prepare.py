@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from depictqa.models.config import check_choice
@@ -17,7 +17,7 @@ from experiments.answerers import open_baselines
 from experiments.build import num_workers
 from experiments.checks import check_evaluation, check_training
 from experiments.float8 import check as check_float8
-from experiments.ranks import num_to_start
+from experiments.ranks import is_further_process, num_to_start
 
 TELL_AFTER = 2.0
 """Seconds of building the embedded data, after which it is told of."""
@@ -35,9 +35,12 @@ def prepare(cfg: DictConfig) -> None:
     check_monitor(cfg)
     num_to_start(cfg.trainer)
     coming = embedded(cfg)
-    missing = [*missing_weights(cfg, coming), *missing_data(cfg, coming), *missing_benchmark(cfg, coming)]
+    splits = ("train", "val", *(() if has_own_data(cfg) else (cfg.evaluation.split,)))
+    missing = [*missing_weights(cfg, coming), *missing_data(cfg, coming, splits), *missing_benchmark(cfg, coming)]
     if missing:
         raise FileNotFoundError(f"the run needs what is not here: {'; '.join(missing)}")
+    if has_own_data(cfg) and not is_further_process():
+        get_method(cfg.evaluation.benchmarks)(cfg)  # names what is wrong with its files
     open_baselines(cfg)
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
@@ -104,14 +107,15 @@ def _is_local(path: str, cfg: DictConfig) -> bool:
     return path.startswith(ours) or path.endswith((".pt", ".bin", ".safetensors"))
 
 
-def missing_data(cfg: DictConfig, coming: Collection[Path] = ()) -> Iterator[str]:
-    """Sources of the run whose training shards are neither there nor `coming`."""
+def missing_data(cfg: DictConfig, coming: Collection[Path] = (), splits: Sequence[str] = ("train",)) -> Iterator[str]:
+    """Sources of the run whose shards of `splits` are neither there nor `coming`."""
     sources = cfg.data.sources if "sources" in cfg.data else {"": cfg.data}
     for name, source in sources.items():
         key = f"data.sources.{name}.root" if name else "data.root"
         root = Path(source.root)
-        if root not in coming and not (root / "train" / "manifest.json").is_file():
-            yield f"shards at {root}/train ({key}; {_from_a_build(root)})"
+        lacking = [split for split in dict.fromkeys(splits) if not (root / split / "manifest.json").is_file()]
+        if root not in coming and lacking:
+            yield f"shards at {root} of {', '.join(lacking)} ({key}; {_from_a_build(root)})"
 
 
 def _from_a_build(root: Path) -> str:
@@ -119,7 +123,7 @@ def _from_a_build(root: Path) -> str:
     build = "run.py program=build source=NAME raw=DIR out="
     if root.name in ("templated", "detailed", "external"):
         return f"`{build}{root.parent}`"
-    return f"give one that holds train/, such as OUT/templated of `{build}OUT`"
+    return f"give one that holds them, such as OUT/templated of `{build}OUT`"
 
 
 def missing_benchmark(cfg: DictConfig, coming: Collection[Path] = ()) -> Iterator[str]:

@@ -41,11 +41,14 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         (["model.language.tokenizer=/nonexistent"], r"at /nonexistent \(model.language.tokenizer\)"),
         (
             ["data=templated", "data.root=/nonexistent"],
-            r"shards at /nonexistent/train \(data.root; give one that holds",
+            r"at /nonexistent of train, val, test \(data.root; give",
         ),
-        (["data=detailed", "data.root=/x/detailed"], r"/x/detailed/train \(data.root; `run.py .* out=/x`\)"),
+        (["data=detailed", "data.root=/x/detailed"], r"/x/detailed of .*; `run.py .* out=/x`\)"),
         (["evaluation=bapps", "evaluation.root=/nonexistent"], "evaluation=bapps has no shards at /nonexistent/test"),
         (["evaluation.split=foo"], "evaluation.split 'foo' unknown"),
+        (["evaluation=levels"], "say whose scores: source=kadid"),
+        (["evaluation=levels", "source=koniq"], "made from files; give their folder or archive"),
+        (["evaluation=votes", "source=kadid", "raw=/nonexistent"], "'/nonexistent' is not a folder"),
         (["data.packing=foo"], "data.packing 'foo' unknown; choose none, step, window"),
         (["data.references=foo"], "data.references 'foo' unknown"),
         (["data.pack_length=64"], "data.pack_length is 64, but data.packing is none"),
@@ -91,3 +94,14 @@ def test_a_place_that_cannot_be_written_is_named_with_its_key(tmp_path: Path, pl
     options: dict[str, Any] = {"num_templated": 1}
     with pytest.raises(ValueError, match=rf"cannot be put into '{tmp_path}/{place}' .*paths.data"):
         build_synthetic(tmp_path / place, options)
+
+
+def test_what_the_run_ends_with_is_missed_before_it(tmp_path: Path, built: list[Path]) -> None:
+    for split in ("train", "val"):
+        (tmp_path / "mine" / split).mkdir(parents=True)
+        (tmp_path / "mine" / split / "manifest.json").touch()
+    words = ["data=templated", f"data.root={tmp_path}/mine"]
+    with pytest.raises(FileNotFoundError, match="mine of test"):
+        prepare(composed(tmp_path, *words))
+    prepare(composed(tmp_path, *words, "evaluation.split=val"))
+    assert built
