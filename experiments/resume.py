@@ -87,6 +87,8 @@ def is_same_run(cfg: DictConfig, folder: Path) -> bool:
 
 
 def _configuration(folder: Path, needed: Sequence[str]) -> DictConfig:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"cannot resume {folder}: there is no such folder (resume)")
     if (folder / LIST).is_file():
         raise ValueError(f"{folder} is a sweep's; go on with it by `python run.py -m resume={folder}`")
     for name in needed:

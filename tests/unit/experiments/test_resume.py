@@ -128,6 +128,12 @@ def test_an_evaluation_goes_on_with_further_baselines_and_nothing_else_changed(r
         resumed("evaluation.limit=3", program=resume.resumed_evaluation)
 
 
+@pytest.mark.parametrize("program", [resume.resumed_training, resume.resumed_evaluation])
+def test_a_folder_that_is_not_there_is_named(tmp_path, program):
+    with pytest.raises(FileNotFoundError, match="away: there is no such folder"):
+        program(OmegaConf.create(SAVED), tmp_path / "away")
+
+
 def test_a_training_is_no_evaluation_to_go_on_with(resumed, tmp_path):
     OmegaConf.save({**SAVED, "program": {"name": "train"}}, tmp_path / "config.yaml")
     with pytest.raises(ValueError, match="is of program=train; resume it so"):
