@@ -242,6 +242,14 @@ class Terminate(Callback):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_with_a_checkpoint_of_that_very_step(folder: Path, tmp_path: Path, how: signal.Signals) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    try:
+        ends_with_a_checkpoint_of_that_very_step(folder, tmp_path, how)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def ends_with_a_checkpoint_of_that_very_step(folder: Path, tmp_path: Path, how: signal.Signals) -> None:
     whole, _, _ = train(folder, tmp_path / "whole")
     before, _, _ = train(folder, tmp_path / "cut", every=1000, num_workers=2, extra=[Terminate(4, how)])
     assert max(before) == 4

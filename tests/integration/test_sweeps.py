@@ -75,7 +75,10 @@ def test_a_sweep_that_is_stopped_says_what_runs_the_rest(tmp_path, write_run, wh
     write_run(tmp_path / "from", num=2)
     words = ["program=evaluate", "evaluation.results=from", "seed=1,2", "hydra.sweep.dir=s"]
     command = [sys.executable, str(ROOT / "run.py"), "-m", *words]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "s" / "0" / "job.yaml").exists() and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -73,9 +73,10 @@ class Checkpoints(Callback):
         if threading.current_thread() is threading.main_thread():
             # In place of Lightning's for the time of the training: on SIGTERM it ends without a checkpoint, and under
             # SLURM it saves one of its own in the middle of a step, and requeues the job itself.
-            self._previous_handlers = {
-                which: signal.signal(which, self._ask_to_stop) for which in (*STOP, signal.SIGINT)
-            }
+            heard = [*STOP]
+            if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is for what a script runs beside itself
+                heard.append(signal.SIGINT)
+            self._previous_handlers = {which: signal.signal(which, self._ask_to_stop) for which in heard}
         if self._max_steps is not None:
             trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         if self._validation_due and trainer.enable_validation:
