@@ -24,14 +24,12 @@ from hydra.errors import (
 from omegaconf.errors import OmegaConfBaseException
 
 from depictqa.signals import INTERRUPTED, REQUEUE, STOP
-from experiments.command import RUN
 from experiments.quoting import as_typed
 
 if TYPE_CHECKING:
     from datamodules.parts import Part
 
 DEBUG = "DEPICTQA_DEBUG"
-SINGLE = ("templated", "detailed", "external")
 UNREAD_EXIT = 2
 """The exit code where a result has an error: figures are there, but do not stand on all samples."""
 
@@ -124,12 +122,18 @@ def _of_no_name() -> str | None:
 
 
 def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (Path(RUN).parent / "conf" / group).glob("*.yaml"))
+    from experiments.schemas import CONF
+
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
 def _elsewhere(key: str) -> str:
     """Of a key of a single source, which the mixtures have not."""
-    return f", but with data={'|'.join(SINGLE)} it is known" if key in ("data.root", "data.repeat") else ""
+    if key not in ("data.root", "data.repeat"):
+        return ""
+    from datamodules.sources.synthetic import SOURCES
+
+    return f", but with data={'|'.join(SOURCES)} it is known"
 
 
 def _nearest(key: str) -> str:

@@ -76,6 +76,14 @@ def read_list(sweep: Path) -> tuple[list[str], dict[str, str], list[Job]]:
     return arguments, params, jobs
 
 
+def jobs_in(folder: Path) -> list[Job]:
+    """Those of the sweep in `folder`; none where there is no list, or another program's file of that name."""
+    try:
+        return read_list(folder)[2]
+    except (FileNotFoundError, ValueError):
+        return []
+
+
 def refresh_list(sweep: Path) -> list[Job]:
     """The list with the states of now. Jobs that end at one moment may each write the other's last state but one; the
     sweep's end writes it once more."""
@@ -96,12 +104,7 @@ def points(overrides: Sequence[Sequence[str]], without: Sequence[str] = ()) -> l
 def point_of(folder: Path) -> str:
     """Of a job of a sweep: what it has that not all of the sweep's jobs have; empty for any other run's folder."""
     folder = folder.absolute()
-    if not (folder.parent / LIST).is_file():
-        return ""
-    try:
-        jobs = read_list(folder.parent)[2]
-    except ValueError:  # another program's file of that name
-        return ""
+    jobs = jobs_in(folder.parent)
     named = dict(zip([job.folder.name for job in jobs], points([job.overrides for job in jobs]), strict=True))
     return named.get(folder.name, "")
 

@@ -23,9 +23,9 @@ TELL_AFTER = 2.0
 """Seconds of building the embedded data, after which it is told of."""
 
 
-def prepare(cfg: DictConfig) -> None:
+def prepare(cfg: DictConfig) -> int:
     """Check that all options can be and all files of the run are there; then build the embedded data where
-    `scale.synthetic` asks for them.
+    `scale.synthetic` asks for them. Returns how many processes there are to start.
 
     FileNotFoundError says all that is missing, and where each thing goes, in one message.
     """
@@ -33,7 +33,7 @@ def prepare(cfg: DictConfig) -> None:
     check_training(cfg)
     check_float8(cfg)
     check_monitor(cfg)
-    num_to_start(cfg.trainer)
+    num_ranks = num_to_start(cfg.trainer)
     coming = embedded(cfg)
     splits = ("train", "val", *(() if has_own_data(cfg) else (cfg.evaluation.split,)))
     missing = [*missing_weights(cfg, coming), *missing_data(cfg, coming, splits), *missing_benchmark(cfg, coming)]
@@ -44,6 +44,7 @@ def prepare(cfg: DictConfig) -> None:
     open_baselines(cfg)
     if cfg.scale.synthetic is not None:
         build_synthetic(Path(cfg.paths.data), OmegaConf.to_container(cfg.scale.synthetic, resolve=True))  # type: ignore[arg-type]
+    return num_ranks
 
 
 def embedded(cfg: DictConfig) -> set[Path]:
@@ -120,8 +121,10 @@ def missing_data(cfg: DictConfig, coming: Collection[Path] = (), splits: Sequenc
 
 def _from_a_build(root: Path) -> str:
     """How the folder of a source comes to be."""
+    from datamodules.sources.synthetic import SOURCES
+
     build = "run.py program=build source=NAME raw=DIR out="
-    if root.name in ("templated", "detailed", "external"):
+    if root.name in SOURCES:
         return f"`{build}{root.parent}`"
     return f"give one that holds them, such as OUT/templated of `{build}OUT`"
 

@@ -59,7 +59,7 @@ def job_lines(folders: list[Path]) -> list[str]:
     """Of the jobs of sweeps that lie in `folders`: how tables name each, its point, and what became of it where it is
     not finished. Nothing of an only job."""
     from depictqa.report.runs import run_names
-    from experiments.jobs import LIST, State, points, read_list
+    from experiments.jobs import LIST, State, jobs_in, points
 
     names = run_names(folders)
     roots = {folder.resolve() for folder in folders}
@@ -67,10 +67,7 @@ def job_lines(folders: list[Path]) -> list[str]:
     sweeps |= {run.parent for run in names if (run.parent / LIST).is_file()}
     lines = []
     for sweep in sorted(sweeps):
-        try:
-            jobs = read_list(sweep)[2]
-        except ValueError:  # another program's file of that name
-            continue
+        jobs = jobs_in(sweep)
         known = next((Path(name).parent for run, name in names.items() if run.parent == sweep), Path(sweep.name))
         for job, point in zip(jobs, points([job.overrides for job in jobs]), strict=True):
             if not roots & {job.folder, *job.folder.parents}:

@@ -164,7 +164,7 @@ def check_place(checkpoint: Path, loader: Any) -> None:
     """ValueError where the place in the data that a checkpoint tells is none of `loader`'s, whose draws are others."""
     from depictqa.checkpoint import read_checkpoint
 
-    for place in read_checkpoint(checkpoint)["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
+    for place in read_checkpoint(checkpoint, mmap=True)["loops"]["fit_loop"]["state_dict"].get("combined_loader", []):
         loader.load_state_dict(place)
 
 

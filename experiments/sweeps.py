@@ -28,7 +28,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 
-from depictqa.signals import REQUEUE, STOP
+from depictqa.signals import INTERRUPTED, REQUEUE, STOP
 from experiments.command import again
 from experiments.console import UNREAD_EXIT, hear_stop, one_line_errors, relative, terminating
 from experiments.jobs import JOB, LIST, LOG, METRICS, Job, State, points, read_job, read_list, refresh_list, write_list
@@ -36,7 +36,6 @@ from experiments.quoting import override
 from experiments.ranks import is_further_process
 from experiments.resume import CHECKPOINTS
 
-INTERRUPTED = 128 + signal.SIGINT
 ASKED_TO_STOP = (REQUEUE, INTERRUPTED, *(-which for which in (*STOP, signal.SIGINT)))
 """Exit codes of a process that has ended for such a signal, in order or before it could."""
 

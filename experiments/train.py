@@ -17,7 +17,7 @@ from depictqa.whole_file import write_whole
 from experiments.console import relative, terminating
 from experiments.float8 import hold_in_float8
 from experiments.prepare import open_data, prepare
-from experiments.ranks import end_with_agent, is_further_process, num_to_start, start_ranks
+from experiments.ranks import end_with_agent, is_further_process, start_ranks
 from experiments.resume import check_place, is_same_run, resumed_training, rewind
 from experiments.token_budget import AUTO, explain, settle
 from experiments.trainer import accelerate, build_loggers, build_trainer, connect, quiet, what_next
@@ -36,8 +36,7 @@ def _run(cfg: DictConfig) -> dict[str, float]:
     else:
         folder = Path(cfg.resume)
         cfg = resumed_training(cfg, folder)
-    prepare(cfg)
-    if (num_ranks := num_to_start(cfg.trainer)) > 1:
+    if (num_ranks := prepare(cfg)) > 1:
         start_ranks(num_ranks)
         return json.loads((folder / "metrics.json").read_text())
     goes_on = cfg.resume is not None and is_same_run(cfg, folder)
@@ -99,7 +98,7 @@ def train(cfg: DictConfig, folder: Path) -> tuple[Any, dict[str, float], bool]:
     num_steps = connect(cfg, folder, trainer, data)
     if checkpoint is not None:
         check_place(checkpoint, data.train_dataloader())
-    write_config(cfg, folder)  # of a run that goes on, once nothing is refused any more
+        write_config(cfg, folder)  # once nothing is refused any more
     trainer.loggers = build_loggers(cfg, folder)  # then, too, W&B's run begins
     module = DepictQAModule(model, OptimizerConfig(**cfg.trainer.optimizer), num_steps, cfg.seed)
     start = time.perf_counter()

@@ -82,8 +82,9 @@ class _Watched:
         os.fsync(self.file.fileno())
 
 
-def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def read_checkpoint(path: Path, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
     """The dictionary in a checkpoint file, with `weights_only`: a file that holds anything but plain data is refused.
+    `mmap`: tensors are read when they are used, if they are.
 
     Raises FileNotFoundError or ValueError in one line.
     """
@@ -92,7 +93,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             f"no checkpoint at {path}; give a file, or a run's folder that holds checkpoints/last.ckpt"
         )
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # torch raises several unrelated types here: pickle, zip, runtime, EOF
         raise ValueError(f"{path} is no readable checkpoint: {why_unreadable(path, error)}") from error
     if not isinstance(content, dict):

@@ -123,7 +123,6 @@ def memory(found: list[Part], num_layers: int, strategy: Strategy, gpus: int, co
     exchanged = gradients if gpus > 1 else 0.0
     if strategy.weights and gpus > 1:
         exchanged += _gathered(found, num_layers, strategy)
-    if strategy.weights and gpus > 1:
         weights = _split(weights, found, strategy, gpus)
     step = cost.at(tokens)
     return Memory(
